@@ -1,0 +1,34 @@
+/* ask.h - a window of prompts through the engine: token ids in, text out, in order.
+ *
+ * Everything in a window decodes together; results do not depend on the window or on the order of finishing. */
+#ifndef ARKLET_ASK_H
+#define ARKLET_ASK_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include "arena.h"
+#include "batch.h"
+#include "status.h"
+#include "tokenizer.h"
+
+struct ask {
+    /* in */
+    const int32_t *prompt; /* [n_prompt] */
+    size_t n_prompt;
+    size_t max_new;
+    struct sampling sampling; /* with its stream */
+    const struct adapter *const *adapters;
+    size_t n_adapters;
+    /* out, in the arena of ask_run */
+    const char *text; /* without EOS; NUL-terminated */
+    size_t length;
+    size_t n_tokens; /* EOS included */
+    double logprob;  /* mean over the tokens; 0 without any */
+    int truncated;   /* ended by the token limit */
+};
+
+/* STATUS_RANGE when a prompt does not fit into the engine's context. */
+enum status ask_run(struct engine *engine, const struct tokenizer *tokenizer, struct ask *asks, size_t n,
+                    struct arena *arena, struct diag *diag);
+
+#endif

@@ -1,0 +1,49 @@
+/* sft.h - supervised fine-tuning: batches of examples from a file of any size, AdamW or Muon, resumable.
+ *
+ * Loss of a step = sum w nll / sum w over the completion tokens of its batch. The order is a permutation of the records
+ * for each epoch, computed from the seed (no table), so a 100 GB file costs the memory of one batch. */
+#ifndef ARKLET_SFT_H
+#define ARKLET_SFT_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include "example.h"
+#include "file_index.h"
+#include "progress.h"
+#include "trainer.h"
+
+struct sft_options {
+    const char *data;   /* JSON Lines */
+    const char *dev;    /* or NULL */
+    const char *output; /* run folder, exists */
+    const char *config; /* effective configuration, "name = value" lines that must agree to resume */
+    double epochs;
+    size_t batch;                    /* records a step */
+    uint64_t save_every, eval_every; /* steps; 0: only at the end */
+    uint64_t patience;               /* evaluations without improvement before stopping; 0: never */
+    int resume;
+    struct example_format format;
+    struct backward_options backward; /* max_tokens >= format.max_len; max_spans is set from it */
+    struct train_options train;       /* total_steps is set from the data */
+    struct progress *progress;        /* may be NULL */
+    int (*stop)(void);                /* may be NULL; polled between steps */
+};
+
+struct sft_result {
+    uint64_t steps, records, truncated, skipped;
+    double loss;     /* of the last step */
+    double dev_loss; /* of the parameters that were kept; NaN without dev */
+    uint64_t best_step;
+    uint64_t tokens;
+    double seconds;
+    struct backward_times times;
+};
+
+/* Trains adapter or full in place and leaves the kept parameters there (the best on dev when there is one). Writes
+ * metrics.csv and checkpoint/ into the run folder; the caller writes the adapter or model. Exactly one of adapter and
+ * full is given. STATUS_NUMERIC: the loss, gradient or a parameter became non-finite; the parameters are then those of
+ * the last checkpoint. */
+enum status sft_run(struct model *model, struct adapter *adapter, struct full *full, const struct exec *exec,
+                    const struct sft_options *options, struct sft_result *result, struct diag *diag);
+
+#endif

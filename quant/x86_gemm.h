@@ -1,0 +1,157 @@
+/* x86_gemm.h - the loops around the register tiles of the float products: gemm_f32 and matmul_f of all x86 tiers.
+ *
+ * A tile is `rows` rows of c times `vecs` vectors of columns, held in registers while k runs:
+ *
+ *            b: vecs vectors                    vector v of step p:  b + p * b_row + v * lanes
+ *   a: rows  c: rows x vecs vectors             element i of step p: a + i * a_row + p * a_col
+ *
+ * gemm_f32 walks c in strips of columns. When many rows read a strip of b, it is first copied, a few rows at a time,
+ * into a block that stays in the first-level cache (unless all of b is that small). matmul_f has rows = tokens and
+ * columns = the rows of some panels, which are always widened or copied into that block. Accumulators go back to c
+ * between blocks, which is exact. */
+#ifndef ARKLET_QUANT_X86_GEMM_H
+#define ARKLET_QUANT_X86_GEMM_H
+
+#include "kernels.h"
+#include <string.h>
+
+#define FLOAT_VECS  8             /* most vectors of a tile */
+#define FLOAT_ROWS  12            /* most rows of a tile */
+#define BLOCK_FLOAT (96 * 4 * 16) /* 24 KiB */
+#define FETCH_DEPTH 192           /* longer rows of a would push each other out of the cache */
+#define COPY_ROWS   24            /* rows of c from which copying b pays */
+
+/* The operands of a tile. */
+struct float_tile {
+    float *c;
+    const float *a, *b;
+    size_t c_row, a_row, a_col, b_row, k;
+    size_t last;    /* lanes of the last vector: 1..lanes */
+    int accumulate; /* c is read, not begun at zero */
+};
+
+typedef void float_tile_kernel(const struct float_tile *tile);
+
+struct float_tiles {
+    size_t lanes;                                            /* floats of a vector */
+    size_t vecs[3];                                          /* vectors of a strip for 1, 2, more rows of c */
+    size_t rows[FLOAT_VECS + 1];                             /* most rows of a tile of v vectors */
+    float_tile_kernel *tile[FLOAT_VECS + 1][FLOAT_ROWS + 1]; /* [vectors][rows] */
+};
+
+static inline size_t smaller(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+/* Columns of a strip for m rows. */
+static inline size_t strip_width(const struct float_tiles *tiles, size_t m)
+{
+    return tiles->lanes * tiles->vecs[m > 2 ? 2 : m - 1];
+}
+
+/* Rows of the next tile when m rows are left: tiles of about equal height. */
+static inline size_t tile_rows(size_t most, size_t m)
+{
+    size_t n_tiles;
+
+    if (m <= most)
+        return m;
+    n_tiles = (m + most - 1) / most;
+    return (m + n_tiles - 1) / n_tiles;
+}
+
+/* Asks the memory for the rows of a that the next tile reads: short pieces, too far apart for hardware to foresee. */
+static inline void fetch_rows(const struct float_tile *tile, size_t rows)
+{
+    size_t i, p;
+
+    for (i = 0; i < rows && tile->a_col == 1 && tile->k <= FETCH_DEPTH; i++)
+        for (p = 0; p < tile->k; p += 16)
+            __builtin_prefetch(tile->a + i * tile->a_row + p);
+}
+
+/* All rows of c. */
+static inline void float_rows(const struct float_tiles *tiles, struct float_tile tile, size_t vecs, size_t m)
+{
+    while (m > 0) {
+        const struct float_tile now = tile;
+        size_t rows = tile_rows(tiles->rows[vecs], m);
+
+        tile.c += rows * tile.c_row;
+        tile.a += rows * tile.a_row;
+        m -= rows;
+        fetch_rows(&tile, rows < m ? rows : m);
+        tiles->tile[vecs][rows](&now);
+    }
+}
+
+/* A strip of n columns of c, b copied block by block; rows of the block are whole vectors. */
+static inline void gemm_strip_copied(const struct float_tiles *tiles, struct float_tile tile, size_t m, size_t n)
+{
+    float block[BLOCK_FLOAT] __attribute__((aligned(64)));
+    size_t vecs = (n + tiles->lanes - 1) / tiles->lanes, width = vecs * tiles->lanes, k = tile.k, p, i;
+    const struct float_tile whole = tile;
+
+    if (n < width)
+        memset(block, 0, sizeof block);
+    tile.b = block;
+    tile.b_row = width;
+    for (p = 0; p < k; p += tile.k) {
+        tile.k = smaller(k - p, BLOCK_FLOAT / width);
+        for (i = 0; i < tile.k; i++)
+            memcpy(block + i * width, whole.b + (p + i) * whole.b_row, n * sizeof *block);
+        float_rows(tiles, tile, vecs, m);
+        tile.a += tile.k * tile.a_col;
+        tile.accumulate = 1;
+    }
+}
+
+/* Arguments as gemm_f32_kernel. */
+static inline void gemm_tiles(const struct float_tiles *tiles, float *c, size_t c_row, const float *a, size_t a_row,
+                              size_t a_col, const float *b, size_t b_row, size_t m, size_t n, size_t k, int accumulate)
+{
+    struct float_tile tile = {NULL, a, NULL, c_row, a_row, a_col, b_row, k, 0, accumulate};
+    size_t j, width;
+
+    for (j = 0; m > 0 && j < n; j += width) {
+        width = smaller(n - j, strip_width(tiles, m));
+        tile.c = c + j;
+        tile.b = b + j;
+        tile.last = (width - 1) % tiles->lanes + 1;
+        if (m >= COPY_ROWS && k * b_row > BLOCK_FLOAT)
+            gemm_strip_copied(tiles, tile, m, width);
+        else
+            float_rows(tiles, tile, (width + tiles->lanes - 1) / tiles->lanes, m);
+    }
+}
+
+/* Rows [0, k) of a panel, each sixteen elements, to f32 rows `width` floats apart; asks the memory for the next k. */
+typedef void widen_kernel(float *to, size_t width, const uint8_t *from, size_t k);
+
+/* Arguments as matmul_f_kernel; element_bytes of the class. */
+static inline void matmul_tiles(const struct float_tiles *tiles, float *y, size_t y_stride, const struct pack *w,
+                                size_t panel, size_t n_panels, const float *x, size_t x_stride, size_t n_tokens,
+                                size_t element_bytes, widen_kernel *widen)
+{
+    float block[BLOCK_FLOAT] __attribute__((aligned(64)));
+    struct float_tile tile = {y, x, block, y_stride, x_stride, 1, 0, 0, tiles->lanes, 0};
+    size_t p, i, k, n;
+
+    for (p = 0; n_tokens > 0 && p < n_panels; p += n) {
+        n = smaller(n_panels - p, strip_width(tiles, n_tokens) / PACK_ROWS);
+        tile.c = y + PACK_ROWS * p;
+        tile.b_row = PACK_ROWS * n;
+        for (k = 0; k == 0 || k < w->cols; k += tile.k) {
+            tile.k = smaller(w->cols - k, BLOCK_FLOAT / tile.b_row);
+            for (i = 0; i < n; i++)
+                widen(block + PACK_ROWS * i, tile.b_row,
+                      w->data + (panel + p + i) * w->panel_bytes + PACK_ROWS * k * element_bytes, tile.k);
+            tile.a = x + k;
+            tile.accumulate = k > 0;
+            float_rows(tiles, tile, tile.b_row / tiles->lanes, n_tokens);
+        }
+    }
+}
+
+#endif

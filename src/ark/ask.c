@@ -1,0 +1,66 @@
+/* ask.c - prompts through the engine. */
+#include "ask.h"
+
+#include <string.h>
+#include "generate.h"
+
+struct asking {
+    struct ask *ask;
+    const struct tokenizer *tokenizer;
+    struct arena *arena;
+    int failed;
+};
+
+static void finish(void *user, const struct generated *generated)
+{
+    struct asking *asking = user;
+    struct ask *ask = asking->ask;
+    struct buffer text = {0};
+    double sum = 0;
+    size_t n = generated->n_tokens, shown = n, i;
+
+    for (i = 0; i < n; i++)
+        sum += (double)generated->logprobs[i];
+    if (n && generated->finish == FINISH_EOS)
+        shown--;
+    tokenizer_decode(asking->tokenizer, generated->tokens, shown, DECODE_CONTINUE, &text);
+    ask->text = text.failed ? NULL : arena_text(asking->arena, text.data ? text.data : "", text.length);
+    ask->length = text.length;
+    ask->n_tokens = n;
+    ask->logprob = n ? sum / (double)n : 0;
+    ask->truncated = generated->finish != FINISH_EOS;
+    asking->failed = ask->text == NULL;
+    buffer_free(&text);
+}
+
+enum status ask_run(struct engine *engine, const struct tokenizer *tokenizer, struct ask *asks, size_t n,
+                    struct arena *arena, struct diag *diag)
+{
+    struct asking *askings = arena_array(arena, n + 1, sizeof *askings);
+    struct tokens eos = {0};
+    enum status status =
+        askings ? generate_eos(tokenizer, &eos, diag) : diag_fail(diag, STATUS_MEMORY, "out of memory");
+    size_t i;
+
+    for (i = 0; i < n && !status; i++) {
+        struct asking asking = {&asks[i], tokenizer, arena, 0};
+        struct request request = {.prompt = asks[i].prompt, .n_prompt = asks[i].n_prompt, .max_new = asks[i].max_new};
+
+        askings[i] = asking;
+        request.sampling = asks[i].sampling;
+        request.eos = eos.ids;
+        request.n_eos = eos.count;
+        request.adapters = asks[i].adapters;
+        request.n_adapters = asks[i].n_adapters;
+        request.on_finish = finish;
+        request.user = &askings[i];
+        status = engine_submit(engine, &request, NULL, diag);
+    }
+    if (!status)
+        status = engine_run(engine, diag);
+    for (i = 0; i < n && !status; i++)
+        if (askings[i].failed)
+            status = diag_fail(diag, STATUS_MEMORY, "out of memory for an answer");
+    tokens_free(&eos);
+    return status;
+}

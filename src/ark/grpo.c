@@ -1,0 +1,340 @@
+/* grpo.c - reinforcement learning. One step, as a sentence: sample groups, check and score them, turn that into an
+ * advantage per token, run the samples forward on their shared prompts, take the policy loss through the head, go back,
+ * update. See grpo_step.
+ *
+ *   tasks of step s:  positions [s W, (s + 1) W) of the shuffled order, W = prompts x (1 + resample); groups without
+ *                     signal are replaced from the rest of the window. So a step is a function of its number alone. */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include "generate.h"
+#include "grpo_parts.h"
+#include "train_run.h"
+
+/* ---- The policy loss ---- */
+
+static double divisor(const struct grpo *g, const struct grpo_sample *s)
+{
+    double batch = (double)(g->n_groups * g->options->group);
+
+    if (g->options->mode == GRPO_PURE)
+        return batch * (double)s->rollout.n_tokens;
+    if (g->options->mode == GRPO_GRPO)
+        return batch;
+    return g->options->loss == GRPO_LOSS_DAPO ? g->norm : batch * (double)g->options->max_new;
+}
+
+/* Coefficients of a chunk: minus the derivative of the loss with respect to each log-probability. */
+static void coefficients(void *context, size_t first, size_t n, const float *logprob, const float *entropy,
+                         float *coefficient)
+{
+    struct grpo *g = context;
+    const struct grpo_options *o = g->options;
+    size_t i;
+
+    for (i = 0; i < n; i++) {
+        const struct grpo_sample *s = g->owner[first + i];
+        size_t t = g->index[first + i];
+        double logp = (double)logprob[i], old = (double)s->rollout.logprobs[t], slope, kl_slope = 0;
+        int clipped;
+
+        if (o->mode == GRPO_GRPO)
+            grpo_clip(s->ratio_log, 0, s->advantage[t], o->clip_eps, o->clip_eps, &slope, &clipped);
+        else
+            grpo_clip(logp, old, s->advantage[t], o->clip_eps, o->mode == GRPO_PURE ? o->clip_eps : o->clip_eps_high,
+                      &slope, &clipped);
+        if (s->reference)
+            g->kl += grpo_k3(logp, (double)s->reference[t], &kl_slope);
+        g->clipped += clipped;
+        g->entropy += (double)entropy[i];
+        g->n_positions++;
+        if (o->mode != GRPO_PURE)
+            slope += o->kl_beta * kl_slope;
+        coefficient[i] = (float)(-slope / divisor(g, s));
+    }
+}
+
+/* Spans and loss positions of a group's samples [*from, ...) behind their prompt; 0 when not even one fits. */
+static size_t pack_samples(struct grpo *g, struct grpo_group *group, size_t *from, size_t *n_spans)
+{
+    struct train_span prompt = {group->prompt, group->n_prompt, -1};
+    size_t row = group->n_prompt, n = 0, t;
+
+    g->spans[0] = prompt;
+    *n_spans = 1;
+    for (; *from < g->options->group; (*from)++) {
+        struct grpo_sample *s = &group->samples[*from];
+        struct train_span span = {s->rollout.tokens, s->rollout.n_tokens, 0};
+
+        if (s->masked || s->rollout.n_tokens == 0)
+            continue;
+        if (row + s->rollout.n_tokens > g->options->backward.max_tokens)
+            break;
+        for (t = 0; t < s->rollout.n_tokens; t++, n++) {
+            g->rows[n] = t == 0 ? group->n_prompt - 1 : row + t - 1;
+            g->targets[n] = s->rollout.tokens[t];
+            g->owner[n] = s;
+            g->index[n] = t;
+        }
+        g->spans[(*n_spans)++] = span;
+        row += s->rollout.n_tokens;
+    }
+    g->trainer->tokens += row;
+    return n;
+}
+
+/* Sequence ratios of mode grpo, from a first pass without gradient. */
+static void sum_ratios(struct grpo *g, size_t n)
+{
+    size_t i;
+
+    for (i = 0; i < n; i++)
+        g->owner[i]->ratio_log = 0;
+    for (i = 0; i < n; i++)
+        g->owner[i]->ratio_log += (double)g->logprobs[i] - (double)g->owner[i]->rollout.logprobs[g->index[i]];
+}
+
+static enum status train_group(struct grpo *g, struct grpo_group *group, struct diag *diag)
+{
+    struct backward *b = g->trainer->backward;
+    enum status status = STATUS_OK;
+    size_t from = 0, n_spans, n;
+    const float *hidden;
+
+    while (from < g->options->group && !status) {
+        size_t before = from;
+
+        n = pack_samples(g, group, &from, &n_spans);
+        if (n == 0 && from == before)
+            return diag_fail(diag, STATUS_RANGE,
+                             "grpo: a prompt of %zu tokens and a sample do not fit into %zu at once", group->n_prompt,
+                             g->options->backward.max_tokens);
+        if (n == 0)
+            break;
+        status = backward_forward(b, g->spans, n_spans, &hidden, diag);
+        if (!status && g->options->mode == GRPO_GRPO) {
+            status = backward_loss(b, g->rows, g->targets, n, g->logprobs, NULL, NULL, NULL, NULL, diag);
+            sum_ratios(g, n);
+        }
+        if (!status)
+            status = backward_loss(b, g->rows, g->targets, n, g->logprobs, g->entropies, coefficients, g, NULL, diag);
+        if (!status)
+            trainer_pass(g->trainer);
+    }
+    return status;
+}
+
+/* When the sampling temperature is not 1, the old log-probabilities are those at that temperature. */
+static enum status renew_old(struct grpo *g, struct grpo_group *group, struct diag *diag)
+{
+    struct backward *b = g->trainer->backward;
+    enum status status = STATUS_OK;
+    size_t from = 0, n_spans, n, i;
+    uint64_t tokens = g->trainer->tokens;
+    const float *hidden;
+
+    while (from < g->options->group && !status && (n = pack_samples(g, group, &from, &n_spans)) > 0) {
+        status = backward_forward(b, g->spans, n_spans, &hidden, diag);
+        if (!status)
+            status = backward_loss(b, g->rows, g->targets, n, g->logprobs, NULL, NULL, NULL, NULL, diag);
+        for (i = 0; i < n && !status; i++)
+            g->owner[i]->rollout.logprobs[g->index[i]] = g->logprobs[i];
+    }
+    g->trainer->tokens = tokens;
+    return status;
+}
+
+static void clear_sums(struct grpo *g)
+{
+    g->reward = g->reward_deviation = g->prm_reward = g->right = g->kl = g->entropy = g->length = g->truncated = 0;
+    g->clipped = g->n_positions = 0;
+}
+
+static double response_tokens(const struct grpo *g)
+{
+    double n = 0;
+    size_t i, j;
+
+    for (i = 0; i < g->n_groups; i++)
+        for (j = 0; j < g->options->group; j++)
+            n += g->groups[i].samples[j].masked ? 0 : (double)g->groups[i].samples[j].rollout.n_tokens;
+    return n > 0 ? n : 1;
+}
+
+static enum status update(struct grpo *g, struct diag *diag)
+{
+    enum status status = STATUS_OK;
+    size_t i;
+
+    trainer_begin_step(g->trainer);
+    g->norm = response_tokens(g);
+    for (i = 0; i < g->n_groups && !status; i++)
+        status = train_group(g, &g->groups[i], diag);
+    return status ? status : trainer_end_step(g->trainer, diag);
+}
+
+/* One step of reinforcement. */
+static enum status grpo_step(void *context, struct diag *diag)
+{
+    struct grpo *g = context;
+    size_t updates = g->options->updates_per_rollout, u, i;
+    uint64_t step = g->trainer->step;
+    double began;
+    enum status status;
+
+    arena_free(&g->step_arena);
+    arena_init(&g->step_arena, "grpo step", 0);
+    clear_sums(g);
+    status = grpo_collect(g, step, diag);
+    began = progress_now();
+    for (i = 0; i < g->n_groups && !status && g->options->temperature != 1; i++)
+        status = renew_old(g, &g->groups[i], diag);
+    if (!status && g->n_groups == 0)
+        trainer_skip_step(g->trainer);
+    for (u = 0; u < updates && g->n_groups && !status; u++) {
+        g->trainer->step = step; /* all updates of a step share its learning rate and number */
+        status = update(g, diag);
+    }
+    g->result->train_seconds += progress_now() - began;
+    if (g->n_sampled) {
+        g->result->reward = g->reward / (double)g->n_sampled;
+        g->result->accuracy = g->right / (double)(g->n_sampled * g->options->group);
+    }
+    return status;
+}
+
+/* ---- What the loop asks for ---- */
+
+#define COLUMNS                                                                                                        \
+    "reward,reward_std,rewards/answer/mean,rewards/prm/mean,kl,entropy,completions/mean_length,"                       \
+    "completions/clipped_ratio,frac_reward_zero_std,clip_ratio/region_mean"
+
+static void write_row(void *context, struct metrics *metrics)
+{
+    const struct grpo *g = context;
+    double groups = (double)g->n_sampled, samples = groups * (double)g->options->group;
+
+    metrics_number(metrics, g->reward / groups);
+    metrics_number(metrics, g->reward_deviation / groups);
+    metrics_number(metrics, g->right / samples);
+    metrics_number(metrics, g->scorer ? g->prm_reward / samples : NAN);
+    metrics_number(metrics, g->reference && g->n_positions ? g->kl / g->n_positions : NAN);
+    metrics_number(metrics, g->n_positions ? g->entropy / g->n_positions : NAN);
+    metrics_number(metrics, g->length / samples);
+    metrics_number(metrics, g->truncated / samples);
+    metrics_number(metrics, (double)g->n_silent / groups);
+    metrics_number(metrics, g->n_positions ? g->clipped / g->n_positions : NAN);
+}
+
+static void write_note(void *context, char *text, size_t size)
+{
+    const struct grpo *g = context;
+
+    snprintf(text, size, "reward %.3f, right %.3f", g->result->reward, g->result->accuracy);
+}
+
+/* The loop wants a number that falls. */
+static enum status evaluate(void *context, double *value, struct diag *diag)
+{
+    struct grpo *g = context;
+    double accuracy;
+    enum status status = g->tasks->evaluate(g->tasks->context, &accuracy, diag);
+
+    *value = 1 - accuracy;
+    return status;
+}
+
+/* ---- The run ---- */
+
+static int allocate(struct grpo *g)
+{
+    size_t room = g->options->backward.max_tokens + 1;
+
+    g->groups = arena_array(&g->arena, g->options->prompts, sizeof *g->groups);
+    g->spans = arena_array(&g->arena, g->options->group + 1, sizeof *g->spans);
+    g->rows = arena_array(&g->arena, room, sizeof *g->rows);
+    g->targets = arena_array(&g->arena, room, sizeof *g->targets);
+    g->owner = arena_array(&g->arena, room, sizeof *g->owner);
+    g->index = arena_array(&g->arena, room, sizeof *g->index);
+    g->logprobs = arena_array(&g->arena, room, sizeof *g->logprobs);
+    g->entropies = arena_array(&g->arena, room, sizeof *g->entropies);
+    return g->groups && g->spans && g->rows && g->targets && g->owner && g->index && g->logprobs && g->entropies;
+}
+
+static enum status open_run(struct grpo *g, struct model *model, const struct exec *exec, struct diag *diag)
+{
+    const struct grpo_options *o = g->options;
+    struct backward_options backward = o->backward;
+    struct train_options train = o->train;
+    struct engine_options engine = {o->context, o->max_sequences, 256, 0, 0, backward.k_type, backward.v_type};
+    struct score_options score = {o->context, 256, backward.k_type, backward.v_type, (float)o->temperature};
+    enum status status;
+
+    backward.max_spans = o->group + 1;
+    train.total_steps = o->total_steps;
+    if (!allocate(g))
+        return diag_fail(diag, STATUS_MEMORY, "grpo: out of memory");
+    status = generate_eos(o->tokenizer, &g->eos, diag);
+    if (!status)
+        status = engine_create(&g->engine, model, exec, &engine, diag);
+    if (!status && o->prm)
+        status =
+            step_scorer_create(&g->scorer, model, o->prm, exec, o->context, backward.k_type, backward.v_type, diag);
+    if (!status && (o->kl_beta > 0 || (o->mode == GRPO_PURE && o->pure.beta > 0)))
+        status = score_create(&g->reference, model, exec, &score, diag);
+    if (!status)
+        status = trainer_create(&g->trainer, model, g->policy, NULL, exec, &train, &backward, diag);
+    if (!status)
+        backward_set_temperature(g->trainer->backward, (float)o->temperature);
+    return status;
+}
+
+static enum status run(struct grpo *g, struct model *model, struct diag *diag)
+{
+    const struct grpo_options *o = g->options;
+    struct train_hooks hooks = {g, grpo_step, g->tasks->evaluate ? evaluate : NULL, COLUMNS, write_row, write_note};
+    struct train_run_options options = {.output = o->output, .config = o->config, .base_hash = model_hash(model)};
+    struct train_run_result result;
+    enum status status;
+
+    options.data_hash = o->data_hash;
+    options.total_steps = o->total_steps;
+    options.save_every = o->save_every;
+    options.eval_every = o->eval_every;
+    options.patience = o->patience;
+    options.resume = o->resume;
+    options.progress = o->progress;
+    options.stop = o->stop;
+    status = train_run(g->trainer, &options, &hooks, &result, diag);
+    g->result->steps = g->trainer->step;
+    g->result->tokens = g->trainer->tokens;
+    g->result->best_step = result.best_step;
+    g->result->best = 1 - result.best;
+    g->result->seconds = result.seconds;
+    g->result->engine = engine_statistics(g->engine);
+    return status;
+}
+
+enum status grpo_run(struct model *model, struct adapter *policy, const struct exec *exec,
+                     const struct grpo_tasks *tasks, const struct grpo_options *options, struct grpo_result *result,
+                     struct diag *diag)
+{
+    struct grpo g = {.options = options, .tasks = tasks, .result = result, .model = model, .policy = policy};
+    enum status status;
+
+    memset(result, 0, sizeof *result);
+    g.adapters[0] = policy;
+    arena_init(&g.arena, "grpo", 0);
+    arena_init(&g.step_arena, "grpo step", 0);
+    status = open_run(&g, model, exec, diag);
+    if (!status)
+        status = run(&g, model, diag);
+    trainer_free(g.trainer);
+    score_free(g.reference);
+    step_scorer_free(g.scorer);
+    engine_free(g.engine);
+    tokens_free(&g.eos);
+    arena_free(&g.step_arena);
+    arena_free(&g.arena);
+    return status;
+}

@@ -1,0 +1,385 @@
+/* prm.c - training of the process reward model. One step, as a sentence: read a batch of labelled solutions, run the
+ * model forward, take the two-class loss (and the contrast) at the step ends, go back; then clip and update. */
+#include "prm.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include "prm_loss.h"
+#include "rng.h"
+#include "train_run.h"
+
+struct prm {
+    const struct prm_options *options;
+    struct prm_result *result;
+    struct adapter *adapter;
+    struct trainer *trainer;
+    struct file_index data, dev;
+    struct prm_example *examples; /* [batch] */
+    size_t n_examples, n_labelled;
+    struct train_span *spans;
+    size_t dim, room;                        /* room: labelled positions of a micro-batch */
+    size_t *rows;                            /* [room] hidden row of each labelled position */
+    int *labels, *groups;                    /* [room] */
+    double *logits, *d_logits;               /* [room][2] */
+    double *features, *d_features, *scratch; /* [room][dim] twice; contrast only */
+    struct arena arena, record_arena;
+    struct buffer line;
+    uint64_t total_steps, base_hash;
+    double correct; /* of the running step */
+};
+
+/* ---- Data ---- */
+
+static enum status check_line(void *context, const char *line, size_t length, uint64_t number, int *skip,
+                              struct diag *diag)
+{
+    struct prm *p = context;
+    struct arena_mark mark = arena_mark(&p->record_arena);
+    const struct json *record;
+    struct stepwise steps;
+    char where[320];
+    enum status status = json_parse(&record, line, length, &p->record_arena, p->line.data, number, NULL, diag);
+
+    snprintf(where, sizeof where, "%.280s:%llu", p->line.data, (unsigned long long)number);
+    if (!status)
+        status = stepwise_read(&steps, record, &p->record_arena, where, diag);
+    *skip = !status && !steps.labelled;
+    arena_release(&p->record_arena, mark);
+    return status;
+}
+
+static enum status open_index(struct prm *p, struct file_index *index, const char *path, const char *name,
+                              struct diag *diag)
+{
+    struct buffer index_path = {0};
+    enum status status;
+
+    buffer_format(&index_path, "%s/checkpoint/%s", p->options->output, name);
+    buffer_clear(&p->line);
+    buffer_text(&p->line, path);
+    if (index_path.failed || p->line.failed)
+        status = diag_fail(diag, STATUS_MEMORY, "%s: out of memory", path);
+    else
+        status = file_index_open(index, path, index_path.data, check_line, p, diag);
+    buffer_free(&index_path);
+    if (!status && index->n_lines == 0)
+        status =
+            diag_fail(diag, STATUS_FORMAT, "%s: expected at least one record with a labelled step, found none", path);
+    return status;
+}
+
+static enum status read_example(struct prm *p, const struct file_index *index, uint64_t i, struct prm_example *example,
+                                struct diag *diag)
+{
+    struct arena_mark mark = arena_mark(&p->record_arena);
+    const struct json *record;
+    struct stepwise steps;
+    uint64_t number;
+    char where[320];
+    enum status status = file_index_line(index, i, &p->line, &number, diag);
+
+    if (!status)
+        status = json_parse(&record, p->line.data, p->line.length, &p->record_arena, index->path, number, NULL, diag);
+    snprintf(where, sizeof where, "%.280s:%llu", index->path, (unsigned long long)number);
+    if (!status)
+        status = stepwise_read(&steps, record, &p->record_arena, where, diag);
+    if (!status)
+        status = prm_example_read(example, &steps, &p->options->format, where, diag);
+    arena_release(&p->record_arena, mark);
+    return status;
+}
+
+static size_t labelled(const struct prm_example *e)
+{
+    size_t k, n = 0;
+
+    for (k = 0; k < e->n_steps; k++)
+        n += e->labels[k] != STEP_UNKNOWN;
+    return n;
+}
+
+static uint64_t total_records(const struct prm *p)
+{
+    double n = ceil((double)p->data.n_lines * p->options->epochs);
+
+    return n < 1 ? 1 : (uint64_t)n;
+}
+
+static enum status read_batch(struct prm *p, uint64_t step, struct diag *diag)
+{
+    uint64_t at = step * p->options->batch, end = at + p->options->batch, n = p->data.n_lines;
+    enum status status = STATUS_OK;
+
+    end = end < total_records(p) ? end : total_records(p);
+    p->n_examples = p->n_labelled = 0;
+    for (; at < end && !status; at++) {
+        struct prm_example *example = &p->examples[p->n_examples];
+        uint64_t i = rng_permute(p->options->train.seed, RNG_SHUFFLE, at / n, at % n, n);
+
+        status = read_example(p, &p->data, i, example, diag);
+        if (status)
+            return status;
+        p->result->records++;
+        p->result->truncated += (uint64_t)example->text.truncated;
+        p->n_labelled += labelled(example);
+        p->n_examples += labelled(example) > 0;
+    }
+    return status;
+}
+
+/* ---- A micro-batch ---- */
+
+/* Examples [from, ...) of one pass: spans, and the labelled positions; returns the end of the range. */
+static size_t pack_examples(struct prm *p, size_t from, size_t *n_positions)
+{
+    size_t row = 0, end, k, n = 0;
+
+    for (end = from; end < p->n_examples; end++) {
+        const struct prm_example *e = &p->examples[end];
+        struct train_span span = {e->text.tokens.ids, e->text.tokens.count, -1};
+
+        if (row + e->text.tokens.count > p->options->backward.max_tokens)
+            break;
+        p->spans[end - from] = span;
+        for (k = 0; k < e->n_steps; k++) {
+            if (e->labels[k] == STEP_UNKNOWN)
+                continue;
+            p->rows[n] = row + e->ends[k];
+            p->labels[n] = e->labels[k];
+            p->groups[n++] = (int)(e->question >> 33);
+        }
+        row += e->text.tokens.count;
+    }
+    *n_positions = n;
+    return end;
+}
+
+/* Loss at the positions, gradient into d_logits (and d_features). */
+static double losses(struct prm *p, size_t n, double share)
+{
+    const struct prm_options *o = p->options;
+    double loss;
+
+    memset(p->d_logits, 0, 2 * n * sizeof *p->d_logits);
+    loss = prm_cross_entropy(p->d_logits, p->logits, p->labels, NULL, n, share) * share;
+    if (o->contrast == PRM_CONTRAST_INFONCE)
+        loss += share * o->contrast_weight *
+                prm_infonce(p->d_logits, p->logits, p->labels, p->groups, n, o->tau, share * o->contrast_weight);
+    if (o->contrast == PRM_CONTRAST_SUPCON) {
+        memset(p->d_features, 0, n * p->dim * sizeof *p->d_features);
+        loss += share * o->contrast_weight *
+                prm_supcon(p->d_features, p->features, p->labels, p->groups, n, p->dim, o->tau,
+                           share * o->contrast_weight, p->scratch);
+    }
+    return loss;
+}
+
+/* Gradients of the head and of the hidden rows. */
+static void head_backward(struct prm *p, const float *hidden, size_t stride, size_t n)
+{
+    float *d_hidden = backward_d_hidden(p->trainer->backward);
+    float *d_weight = p->trainer->grads + (p->adapter->score_weight - p->adapter->params);
+    float *d_bias = p->trainer->grads + (p->adapter->score_bias - p->adapter->params);
+    size_t i, c, e;
+
+    for (i = 0; i < n; i++) {
+        const float *h = hidden + p->rows[i] * stride;
+        float *d = d_hidden + p->rows[i] * stride;
+
+        for (c = 0; c < 2; c++) {
+            float g = (float)p->d_logits[2 * i + c];
+
+            d_bias[c] += g;
+            for (e = 0; e < p->dim; e++) {
+                d_weight[c * p->dim + e] = fmaf(g, h[e], d_weight[c * p->dim + e]);
+                d[e] = fmaf(g, p->adapter->score_weight[c * p->dim + e], d[e]);
+            }
+        }
+        for (e = 0; p->options->contrast == PRM_CONTRAST_SUPCON && e < p->dim; e++)
+            d[e] += (float)p->d_features[i * p->dim + e];
+    }
+}
+
+/* Forward and losses of one micro-batch that holds `share` of the batch's positions; backward too when training. */
+static enum status run_micro(struct prm *p, size_t n_spans, size_t n, double share, int train, double *loss,
+                             struct diag *diag)
+{
+    struct backward *b = p->trainer->backward;
+    const float *hidden;
+    size_t stride = backward_stride(b), i, e;
+    enum status status = backward_forward(b, p->spans, n_spans, &hidden, diag);
+
+    if (status)
+        return status;
+    for (i = 0; i < n; i++) {
+        prm_logits(p->adapter, hidden + p->rows[i] * stride, p->logits + 2 * i);
+        p->correct += (p->logits[2 * i + 1] > p->logits[2 * i]) == p->labels[i];
+        if (!isfinite(p->logits[2 * i]) || !isfinite(p->logits[2 * i + 1]))
+            return diag_fail(diag, STATUS_NUMERIC, "expected finite step scores");
+        for (e = 0; p->features && e < p->dim; e++)
+            p->features[i * p->dim + e] = (double)hidden[p->rows[i] * stride + e];
+    }
+    *loss += losses(p, n, share);
+    if (train) {
+        head_backward(p, hidden, stride, n);
+        trainer_pass(p->trainer);
+    }
+    return STATUS_OK;
+}
+
+/* One step of the reward model. */
+static enum status prm_step(void *context, struct diag *diag)
+{
+    struct prm *p = context;
+    double loss = 0;
+    size_t from, end, n;
+    enum status status = read_batch(p, p->trainer->step, diag);
+
+    p->correct = 0;
+    trainer_begin_step(p->trainer);
+    for (from = 0; from < p->n_examples && !status; from = end) {
+        end = pack_examples(p, from, &n);
+        status = run_micro(p, end - from, n, (double)n / (double)p->n_labelled, 1, &loss, diag);
+    }
+    if (!status)
+        status = trainer_end_step(p->trainer, diag);
+    for (from = 0; from < p->n_examples; from++)
+        p->trainer->tokens += p->examples[from].text.tokens.count;
+    p->result->loss = loss;
+    p->result->accuracy = p->correct / (double)p->n_labelled;
+    return status;
+}
+
+/* Mean loss over the dev file's labelled positions. */
+static enum status evaluate(void *context, double *mean, struct diag *diag)
+{
+    struct prm *p = context;
+    double loss = 0, total = 0;
+    uint64_t at = 0;
+    enum status status = STATUS_OK;
+
+    while (at < p->dev.n_lines && !status) {
+        size_t from, end, n;
+
+        for (p->n_examples = 0; p->n_examples < p->options->batch && at < p->dev.n_lines && !status; at++) {
+            status = read_example(p, &p->dev, at, &p->examples[p->n_examples], diag);
+            p->n_examples += !status && labelled(&p->examples[p->n_examples]) > 0;
+        }
+        for (from = 0; from < p->n_examples && !status; from = end) {
+            end = pack_examples(p, from, &n);
+            total += (double)n;
+            status = run_micro(p, end - from, n, (double)n, 0, &loss, diag);
+        }
+    }
+    *mean = loss / total;
+    return status;
+}
+
+/* ---- The run ---- */
+
+static void write_row(void *context, struct metrics *metrics)
+{
+    const struct prm *p = context;
+
+    metrics_number(metrics, (double)(p->trainer->step * p->options->batch) / (double)p->data.n_lines);
+    metrics_number(metrics, p->result->loss);
+    metrics_number(metrics, p->result->accuracy);
+}
+
+static void write_note(void *context, char *text, size_t size)
+{
+    const struct prm *p = context;
+
+    snprintf(text, size, "loss %.4f, accuracy %.3f", p->result->loss, p->result->accuracy);
+}
+
+static int allocate(struct prm *p)
+{
+    size_t batch = p->options->batch, room = p->options->backward.max_tokens;
+    int supcon = p->options->contrast == PRM_CONTRAST_SUPCON;
+
+    p->examples = arena_array(&p->arena, batch, sizeof *p->examples);
+    p->spans = arena_array(&p->arena, batch, sizeof *p->spans);
+    p->rows = arena_array(&p->arena, room, sizeof *p->rows);
+    p->labels = arena_array(&p->arena, room, sizeof *p->labels);
+    p->groups = arena_array(&p->arena, room, sizeof *p->groups);
+    p->logits = arena_array(&p->arena, room, 2 * sizeof *p->logits);
+    p->d_logits = arena_array(&p->arena, room, 2 * sizeof *p->d_logits);
+    if (supcon) { /* memory of the contrast is touched only as far as there are labelled positions */
+        p->features = arena_array(&p->arena, room, p->dim * sizeof *p->features);
+        p->d_features = arena_array(&p->arena, room, p->dim * sizeof *p->d_features);
+        p->scratch = arena_array(&p->arena, room, (p->dim + 1) * sizeof *p->scratch);
+    }
+    return p->examples && p->spans && p->rows && p->labels && p->groups && p->logits && p->d_logits &&
+           (!supcon || (p->features && p->d_features && p->scratch));
+}
+
+static enum status open_run(struct prm *p, struct model *model, const struct exec *exec, struct diag *diag)
+{
+    struct train_options train = p->options->train;
+    struct backward_options backward = p->options->backward;
+    enum status status = open_index(p, &p->data, p->options->data, "index.bin", diag);
+
+    if (!status && p->options->dev)
+        status = open_index(p, &p->dev, p->options->dev, "dev_index.bin", diag);
+    if (status)
+        return status;
+    p->base_hash = model_hash(model);
+    p->total_steps = (total_records(p) + p->options->batch - 1) / p->options->batch;
+    train.total_steps = p->total_steps;
+    backward.max_spans = p->options->batch < backward.max_tokens ? p->options->batch : backward.max_tokens;
+    if (!allocate(p))
+        return diag_fail(diag, STATUS_MEMORY, "prm: out of memory for a batch of %zu", p->options->batch);
+    return trainer_create(&p->trainer, model, p->adapter, NULL, exec, &train, &backward, diag);
+}
+
+static enum status train(struct prm *p, struct diag *diag)
+{
+    const struct prm_options *o = p->options;
+    struct train_hooks hooks = {p, prm_step, o->dev ? evaluate : NULL, "epoch,loss,accuracy", write_row, write_note};
+    struct train_run_options run = {.output = o->output, .config = o->config, .base_hash = p->base_hash};
+    struct train_run_result result;
+    enum status status;
+
+    run.data_hash = p->data.hash ^ p->dev.hash * 3;
+    run.total_steps = p->total_steps;
+    run.save_every = o->save_every;
+    run.eval_every = o->eval_every;
+    run.patience = o->patience;
+    run.resume = o->resume;
+    run.progress = o->progress;
+    run.stop = o->stop;
+    status = train_run(p->trainer, &run, &hooks, &result, diag);
+    p->result->steps = p->trainer->step;
+    p->result->tokens = p->trainer->tokens;
+    p->result->best_step = result.best_step;
+    p->result->dev_loss = result.best;
+    p->result->seconds = result.seconds;
+    return status;
+}
+
+enum status prm_run(struct model *model, struct adapter *adapter, const struct exec *exec,
+                    const struct prm_options *options, struct prm_result *result, struct diag *diag)
+{
+    struct prm p = {.options = options, .result = result, .adapter = adapter, .dim = (size_t)model->config.dim};
+    enum status status;
+    size_t i;
+
+    memset(result, 0, sizeof *result);
+    p.data.fd = p.dev.fd = -1;
+    arena_init(&p.arena, "prm", 0);
+    arena_init(&p.record_arena, "record", 0);
+    status = open_run(&p, model, exec, diag);
+    if (!status)
+        status = train(&p, diag);
+    for (i = 0; p.examples && i < options->batch; i++)
+        prm_example_free(&p.examples[i]);
+    trainer_free(p.trainer);
+    file_index_close(&p.data);
+    file_index_close(&p.dev);
+    buffer_free(&p.line);
+    arena_free(&p.record_arena);
+    arena_free(&p.arena);
+    return status;
+}

@@ -1,0 +1,132 @@
+/* prm_score.c - scores of step ends: several texts in a forward pass, then the head on the rows that end a step. */
+#include <assert.h>
+#include <math.h>
+#include <string.h>
+#include "forward.h"
+#include "prm.h"
+#include "reward.h"
+
+struct step_scorer {
+    const struct adapter *adapter;
+    struct kv *kv;
+    struct forward *forward;
+    size_t max_tokens;
+    struct kv_sequence *sequences; /* [max_tokens]: at most one text a token */
+    struct token_span *spans;
+    struct arena arena;
+};
+
+/* Texts of one pass: each takes at most one page more than its tokens need. */
+#define TEXTS_PER_PASS 64
+
+static size_t pages_of(size_t max_tokens)
+{
+    return kv_pages_for(max_tokens) + TEXTS_PER_PASS;
+}
+
+size_t step_scorer_bytes(const struct config *config, size_t max_tokens, enum dtype k_type, enum dtype v_type)
+{
+    return forward_bytes(config, max_tokens) + pages_of(max_tokens) * kv_page_bytes(config, k_type, v_type);
+}
+
+enum status step_scorer_create(struct step_scorer **out, const struct model *model, const struct adapter *adapter,
+                               const struct exec *exec, size_t max_tokens, enum dtype k_type, enum dtype v_type,
+                               struct diag *diag)
+{
+    struct step_scorer *s = memory_alloc(sizeof *s);
+    enum status status;
+
+    *out = NULL;
+    if (!s)
+        return diag_fail(diag, STATUS_MEMORY, "step scores: out of memory");
+    memset(s, 0, sizeof *s);
+    arena_init(&s->arena, "step scores", 0);
+    s->adapter = adapter;
+    s->max_tokens = max_tokens;
+    s->sequences = arena_array(&s->arena, TEXTS_PER_PASS, sizeof *s->sequences);
+    s->spans = arena_array(&s->arena, TEXTS_PER_PASS, sizeof *s->spans);
+    status = s->sequences && s->spans ? kv_create(&s->kv, &model->config, k_type, v_type, pages_of(max_tokens), diag)
+                                      : diag_fail(diag, STATUS_MEMORY, "step scores: out of memory");
+    if (!status)
+        status = forward_create(&s->forward, model, s->kv, exec, max_tokens, diag);
+    if (status) {
+        step_scorer_free(s);
+        return status;
+    }
+    *out = s;
+    return STATUS_OK;
+}
+
+void step_scorer_free(struct step_scorer *s)
+{
+    if (!s)
+        return;
+    forward_free(s->forward);
+    kv_free(s->kv);
+    arena_free(&s->arena);
+    memory_free(s);
+}
+
+static void read_scores(const struct step_scorer *s, const struct step_scores *text, const float *hidden)
+{
+    double logits[2];
+    size_t k;
+
+    for (k = 0; k < text->n_steps; k++) {
+        if (text->ends[k] >= text->n_tokens) {
+            text->scores[k] = NAN;
+            continue;
+        }
+        prm_logits(s->adapter, hidden + text->ends[k] * forward_stride(s->forward), logits);
+        text->scores[k] = reward_score(logits[0], logits[1]);
+    }
+}
+
+/* The texts [first, ...) that fit into a pass; returns the end of the range. */
+static size_t pass_end(const struct step_scorer *s, const struct step_scores *texts, size_t first, size_t n)
+{
+    size_t tokens = 0, end = first;
+
+    while (end < n && end - first < TEXTS_PER_PASS && tokens + texts[end].n_tokens <= s->max_tokens)
+        tokens += texts[end++].n_tokens;
+    return end;
+}
+
+static enum status run_pass(struct step_scorer *s, const struct step_scores *texts, size_t n, struct diag *diag)
+{
+    enum status status = STATUS_OK;
+    const float *hidden;
+    size_t i, row = 0;
+
+    for (i = 0; i < n && !status; i++) {
+        struct token_span span = {&s->sequences[i], texts[i].ids, texts[i].n_tokens, &s->adapter, s->adapter != NULL};
+
+        s->spans[i] = span;
+        status = kv_reserve(s->kv, &s->sequences[i], texts[i].n_tokens, diag);
+    }
+    if (!status) {
+        forward_run(s->forward, s->spans, n, &hidden);
+        for (i = 0; i < n; i++) {
+            read_scores(s, &texts[i], hidden + row * forward_stride(s->forward));
+            row += texts[i].n_tokens;
+        }
+    }
+    for (i = 0; i < n; i++)
+        kv_release(s->kv, &s->sequences[i]);
+    return status;
+}
+
+enum status step_scorer_run(struct step_scorer *s, const struct step_scores *texts, size_t n, struct diag *diag)
+{
+    enum status status = STATUS_OK;
+    size_t first, end;
+
+    for (first = 0; first < n && !status; first = end) {
+        end = pass_end(s, texts, first, n);
+        if (end == first)
+            return diag_fail(diag, STATUS_RANGE, "step scores: expected at most %zu tokens, found %zu", s->max_tokens,
+                             texts[first].n_tokens);
+        status = run_pass(s, texts + first, end - first, diag);
+    }
+    return status;
+}

@@ -1,0 +1,107 @@
+/* question.c - from records to questions.
+ *
+ *   file -> record (record.c) -> one question, or as many as a meeting has -> caller
+ *
+ * Where to read next: question_fields.c, question_choice.c, question_context.c. */
+#include <stdio.h>
+
+#include "question_parts.h"
+
+enum status question_no_memory(struct question_reader *reader, struct diag *diag)
+{
+    return record_fail(&reader->records.record, STATUS_MEMORY, diag, "out of memory for a question");
+}
+
+const char *question_keep(struct question_reader *reader, struct buffer *buffer)
+{
+    const char *text = NULL;
+
+    if (!buffer->failed)
+        text = arena_text(&reader->records.arena, buffer->data ? buffer->data : "", buffer->length);
+    buffer_free(buffer);
+    return text;
+}
+
+enum status question_open(struct question_reader *reader, const char *path, const struct question_options *options,
+                          struct diag *diag)
+{
+    memset(reader, 0, sizeof *reader);
+    if (options)
+        reader->options = *options;
+    reader->base = -1;
+    reader->records.stream.fd = -1;
+    if (reader->options.kind && !answer_kind_named(&reader->kind, reader->options.kind))
+        return diag_fail(diag, STATUS_RANGE, "expected one of %s, found '%s'", ANSWER_KINDS, reader->options.kind);
+    return record_open(&reader->records, path, &reader->options.records, diag);
+}
+
+/* The next question of the current record; *more becomes 0 when it has none left. */
+static enum status next_of_record(struct question_reader *reader, int *more, struct diag *diag)
+{
+    const struct record *record = reader->record;
+    enum status status;
+
+    memset(&reader->question, 0, sizeof reader->question);
+    reader->question.record = record;
+    reader->question.fields = record->json;
+    reader->question.id = record->id;
+    reader->question.id_is_number = record->id_is_number;
+    *more = 1;
+    if (question_is_meeting(record->json)) {
+        status = question_read_meeting(reader, reader->next_in_record, more, diag);
+    } else {
+        status = reader->next_in_record ? STATUS_OK : question_read(reader, diag);
+        *more = reader->next_in_record == 0;
+    }
+    reader->next_in_record++;
+    if (!status && *more && reader->options.need_gold && !reader->question.has_gold)
+        return record_fail(record, STATUS_FORMAT, diag, "expected an answer (a field \"answer\"), found none");
+    return status;
+}
+
+enum status question_next(struct question_reader *reader, const struct question **question, struct diag *diag)
+{
+    *question = NULL;
+    for (;;) {
+        enum status status;
+        int more;
+
+        if (!reader->record) {
+            status = record_next(&reader->records, &reader->record, diag);
+            if (status || !reader->record)
+                return status;
+            reader->next_in_record = 0;
+        }
+        status = next_of_record(reader, &more, diag);
+        if (!status && more) {
+            *question = &reader->question;
+            return STATUS_OK;
+        }
+        reader->record = NULL;
+        status = record_skip(&reader->records, status, diag);
+        if (status)
+            return status;
+    }
+}
+
+void question_close(struct question_reader *reader)
+{
+    record_close(&reader->records);
+}
+
+void question_put(struct buffer *out, const struct question *question)
+{
+    if (question->context) {
+        buffer_text(out, question->context);
+        buffer_text(out, "\n\n");
+    }
+    buffer_text(out, question->text);
+}
+
+void question_put_id(struct buffer *out, const struct question *question)
+{
+    if (question->id_is_number)
+        buffer_text(out, question->id);
+    else
+        json_put_string(out, question->id, strlen(question->id));
+}

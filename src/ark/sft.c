@@ -1,0 +1,355 @@
+/* sft.c - supervised fine-tuning. One step, as a sentence: read a batch, pack it into micro-batches, for each run the
+ * model forward, take the weighted loss through the head, go back; then clip and update. See sft_step.
+ *
+ *   records of epoch e:  i = 0, 1, 2 ...  ->  record rng_permute(seed, shuffle, e, i, n)
+ *   micro-batch:         spans of consecutive examples of the batch, together at most backward.max_tokens tokens */
+#include "sft.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include "rng.h"
+#include "train_run.h"
+
+struct sft {
+    const struct sft_options *options;
+    struct sft_result *result;
+    struct trainer *trainer;
+    struct file_index data, dev;
+    struct example *examples; /* [batch] of the running step */
+    size_t n_examples;
+    struct train_span *spans;
+    size_t *rows; /* of a micro-batch: rows with a target, [max_tokens] each */
+    int32_t *targets;
+    float *weights, *logprobs;
+    double weight_sum; /* of the batch: divides the gradient */
+    struct arena arena, record_arena;
+    struct buffer line;
+    uint64_t total_steps, base_hash;
+};
+
+/* ---- Data ---- */
+
+static enum status check_line(void *context, const char *line, size_t length, uint64_t number, int *skip,
+                              struct diag *diag)
+{
+    struct sft *s = context;
+    struct arena_mark mark = arena_mark(&s->record_arena);
+    const struct json *record;
+    const char *path = s->line.data; /* the file being indexed */
+    char where[320];
+    enum status status = json_parse(&record, line, length, &s->record_arena, path, number, NULL, diag);
+
+    (void)skip;
+    snprintf(where, sizeof where, "%.280s:%llu", path, (unsigned long long)number);
+    if (!status)
+        status = example_check(record, where, diag);
+    arena_release(&s->record_arena, mark);
+    return status;
+}
+
+static enum status open_index(struct sft *s, struct file_index *index, const char *path, const char *name,
+                              struct diag *diag)
+{
+    struct buffer index_path = {0};
+    enum status status;
+
+    buffer_format(&index_path, "%s/checkpoint/%s", s->options->output, name);
+    buffer_clear(&s->line);
+    buffer_text(&s->line, path);
+    if (index_path.failed || s->line.failed)
+        status = diag_fail(diag, STATUS_MEMORY, "%s: out of memory", path);
+    else
+        status = file_index_open(index, path, index_path.data, check_line, s, diag);
+    buffer_free(&index_path);
+    if (!status && index->n_lines == 0)
+        status = diag_fail(diag, STATUS_FORMAT, "%s: expected at least one record, found none", path);
+    return status;
+}
+
+/* Record i of a file as an example. */
+static enum status read_example(struct sft *s, const struct file_index *index, uint64_t i, struct example *example,
+                                struct diag *diag)
+{
+    struct arena_mark mark = arena_mark(&s->record_arena);
+    const struct json *record;
+    uint64_t number;
+    char where[320];
+    enum status status = file_index_line(index, i, &s->line, &number, diag);
+
+    if (!status)
+        status = json_parse(&record, s->line.data, s->line.length, &s->record_arena, index->path, number, NULL, diag);
+    if (!status) {
+        snprintf(where, sizeof where, "%.280s:%llu", index->path, (unsigned long long)number);
+        status = example_read(example, record, &s->options->format, where, diag);
+    }
+    arena_release(&s->record_arena, mark);
+    return status;
+}
+
+static uint64_t total_records(const struct sft *s)
+{
+    double n = ceil((double)s->data.n_lines * s->options->epochs);
+
+    return n < 1 ? 1 : (uint64_t)n;
+}
+
+/* The examples of a step, in shuffled order. Examples without a target are counted and dropped. */
+static enum status read_batch(struct sft *s, uint64_t step, struct diag *diag)
+{
+    uint64_t at = step * s->options->batch, end = at + s->options->batch, n = s->data.n_lines;
+    enum status status = STATUS_OK;
+
+    end = end < total_records(s) ? end : total_records(s);
+    s->n_examples = 0;
+    s->weight_sum = 0;
+    for (; at < end && !status; at++) {
+        struct example *example = &s->examples[s->n_examples];
+        uint64_t i = rng_permute(s->options->train.seed, RNG_SHUFFLE, at / n, at % n, n);
+
+        status = read_example(s, &s->data, i, example, diag);
+        if (status)
+            return status;
+        s->result->truncated += (uint64_t)example->truncated;
+        s->result->records++;
+        if (example->n_trained) {
+            s->weight_sum += example->weight;
+            s->n_examples++;
+        } else {
+            s->result->skipped++;
+        }
+    }
+    return status;
+}
+
+/* ---- A micro-batch ---- */
+
+/* Examples [from, ...) that fit into one pass; returns the end of the range. */
+static size_t pack_examples(struct sft *s, const struct example *examples, size_t from, size_t n, size_t *n_rows)
+{
+    size_t row = 0, end, i;
+
+    *n_rows = 0;
+    for (end = from; end < n && row + examples[end].tokens.count <= s->options->backward.max_tokens; end++) {
+        const struct example *e = &examples[end];
+        struct train_span span = {e->tokens.ids, e->tokens.count, -1};
+
+        s->spans[end - from] = span;
+        for (i = 1; i < e->tokens.count; i++) {
+            if (e->weights[i] == 0)
+                continue;
+            s->rows[*n_rows] = row + i - 1;
+            s->targets[*n_rows] = e->tokens.ids[i];
+            s->weights[(*n_rows)++] = e->weights[i];
+        }
+        row += e->tokens.count;
+    }
+    return end;
+}
+
+/* Coefficient of each position: its share of the batch's loss. */
+static void coefficients(void *context, size_t first, size_t n, const float *logprob, const float *entropy,
+                         float *coefficient)
+{
+    const struct sft *s = context;
+    size_t i;
+
+    (void)logprob;
+    (void)entropy;
+    for (i = 0; i < n; i++)
+        coefficient[i] = (float)((double)s->weights[first + i] / s->weight_sum);
+}
+
+/* Forward and loss of one micro-batch; backward too when training. Adds sum w nll to *loss. */
+static enum status run_micro(struct sft *s, size_t n_spans, size_t n_rows, int train, double *loss, struct diag *diag)
+{
+    struct backward *b = s->trainer->backward;
+    const float *hidden;
+    size_t i;
+    enum status status = backward_forward(b, s->spans, n_spans, &hidden, diag);
+
+    if (!status)
+        status = backward_loss(b, s->rows, s->targets, n_rows, s->logprobs, NULL, train ? coefficients : NULL, s,
+                               train ? trainer_weights(s->trainer) : NULL, diag);
+    if (status)
+        return status;
+    for (i = 0; i < n_rows; i++)
+        *loss -= (double)s->weights[i] * (double)s->logprobs[i];
+    if (train)
+        trainer_pass(s->trainer);
+    return STATUS_OK;
+}
+
+/* The post-norms of gemma turn an overflow into zeros, and the loss into that of the bare embeddings. */
+static enum status check_gradient(const struct sft *s, double loss, struct diag *diag)
+{
+    if (s->trainer->grad_norm > 0 || loss < 1e-3)
+        return STATUS_OK;
+    return diag_fail(diag, STATUS_NUMERIC, "the gradient is 0 at a loss of %g: the forward pass overflows", loss);
+}
+
+/* One step of fine-tuning. */
+static enum status sft_step(void *context, struct diag *diag)
+{
+    struct sft *s = context;
+    double loss = 0;
+    size_t from, end, n_rows;
+    enum status status = read_batch(s, s->trainer->step, diag);
+
+    trainer_begin_step(s->trainer);
+    for (from = 0; from < s->n_examples && !status; from = end) {
+        end = pack_examples(s, s->examples, from, s->n_examples, &n_rows);
+        status = run_micro(s, end - from, n_rows, 1, &loss, diag);
+    }
+    if (!status && s->n_examples == 0)
+        trainer_skip_step(s->trainer);
+    else if (!status)
+        status = trainer_end_step(s->trainer, diag);
+    for (from = 0; from < s->n_examples; from++)
+        s->trainer->tokens += s->examples[from].tokens.count;
+    s->result->loss = loss / s->weight_sum;
+    if (!status && s->n_examples)
+        status = check_gradient(s, s->result->loss, diag);
+    return status;
+}
+
+/* ---- Evaluation on the dev file: sum w nll / sum w over all of it ---- */
+
+static enum status evaluate(void *context, double *mean, struct diag *diag)
+{
+    struct sft *s = context;
+    double loss = 0, weight = 0;
+    uint64_t at = 0;
+    enum status status = STATUS_OK;
+
+    while (at < s->dev.n_lines && !status) {
+        size_t n = 0, from, end, n_rows;
+
+        for (; n < s->options->batch && at < s->dev.n_lines && !status; at++) {
+            status = read_example(s, &s->dev, at, &s->examples[n], diag);
+            if (!status && s->examples[n].n_trained)
+                weight += s->examples[n++].weight;
+        }
+        for (from = 0; from < n && !status; from = end) {
+            end = pack_examples(s, s->examples, from, n, &n_rows);
+            status = run_micro(s, end - from, n_rows, 0, &loss, diag);
+        }
+    }
+    if (!status && weight == 0)
+        return diag_fail(diag, STATUS_FORMAT, "%s: no record has anything to evaluate on within %zu tokens (--max-len)",
+                         s->options->dev, s->options->format.max_len);
+    *mean = loss / weight;
+    return status;
+}
+
+/* ---- What the loop asks for ---- */
+
+static void write_row(void *context, struct metrics *metrics)
+{
+    const struct sft *s = context;
+
+    metrics_number(metrics, (double)(s->trainer->step * s->options->batch) / (double)s->data.n_lines);
+    metrics_number(metrics, s->result->loss);
+}
+
+static void write_note(void *context, char *text, size_t size)
+{
+    const struct sft *s = context;
+
+    snprintf(text, size, "loss %.4f", s->result->loss);
+}
+
+/* ---- The run ---- */
+
+static int allocate(struct sft *s)
+{
+    size_t t = s->options->backward.max_tokens, batch = s->options->batch;
+
+    s->examples = arena_array(&s->arena, batch, sizeof *s->examples);
+    s->spans = arena_array(&s->arena, batch, sizeof *s->spans);
+    s->rows = arena_array(&s->arena, t, sizeof *s->rows);
+    s->targets = arena_array(&s->arena, t, sizeof *s->targets);
+    s->weights = arena_array(&s->arena, t, sizeof *s->weights);
+    s->logprobs = arena_array(&s->arena, t, sizeof *s->logprobs);
+    return s->examples && s->spans && s->rows && s->targets && s->weights && s->logprobs;
+}
+
+static enum status open_run(struct sft *s, struct model *model, struct adapter *adapter, struct full *full,
+                            const struct exec *exec, struct diag *diag)
+{
+    struct train_options train = s->options->train;
+    struct backward_options backward = s->options->backward;
+    enum status status = open_index(s, &s->data, s->options->data, "index.bin", diag);
+
+    if (!status && s->options->dev)
+        status = open_index(s, &s->dev, s->options->dev, "dev_index.bin", diag);
+    if (status)
+        return status;
+    s->base_hash = model_hash(model);
+    s->total_steps = (total_records(s) + s->options->batch - 1) / s->options->batch;
+    train.total_steps = s->total_steps;
+    backward.max_spans = s->options->batch < backward.max_tokens ? s->options->batch : backward.max_tokens;
+    if (!allocate(s))
+        return diag_fail(diag, STATUS_MEMORY, "sft: out of memory for a batch of %zu", s->options->batch);
+    return trainer_create(&s->trainer, model, adapter, full, exec, &train, &backward, diag);
+}
+
+static enum status train(struct sft *s, struct diag *diag)
+{
+    const struct sft_options *o = s->options;
+    struct train_hooks hooks = {s, sft_step, o->dev ? evaluate : NULL, "epoch,loss", write_row, write_note};
+    struct train_run_options run = {.output = o->output, .config = o->config, .base_hash = s->base_hash};
+    struct train_run_result result;
+    enum status status;
+
+    run.data_hash = s->data.hash ^ s->dev.hash * 3;
+    run.total_steps = s->total_steps;
+    run.save_every = o->save_every;
+    run.eval_every = o->eval_every;
+    run.patience = o->patience;
+    run.resume = o->resume;
+    run.progress = o->progress;
+    run.stop = o->stop;
+    status = train_run(s->trainer, &run, &hooks, &result, diag);
+    if (!status && s->trainer->tokens == 0)
+        status = diag_fail(diag, STATUS_FORMAT, "%s: no record has anything to train on within %zu tokens (--max-len)",
+                           o->data, o->format.max_len);
+    s->result->steps = s->trainer->step;
+    s->result->tokens = s->trainer->tokens;
+    s->result->best_step = result.best_step;
+    s->result->dev_loss = result.best;
+    s->result->seconds = result.seconds;
+    s->result->times = backward_times(s->trainer->backward);
+    return status;
+}
+
+static void close_run(struct sft *s)
+{
+    size_t i;
+
+    for (i = 0; s->examples && i < s->options->batch; i++)
+        example_free(&s->examples[i]);
+    trainer_free(s->trainer);
+    file_index_close(&s->data);
+    file_index_close(&s->dev);
+    buffer_free(&s->line);
+    arena_free(&s->record_arena);
+    arena_free(&s->arena);
+}
+
+enum status sft_run(struct model *model, struct adapter *adapter, struct full *full, const struct exec *exec,
+                    const struct sft_options *options, struct sft_result *result, struct diag *diag)
+{
+    struct sft s = {.options = options, .result = result};
+    enum status status;
+
+    memset(result, 0, sizeof *result);
+    s.data.fd = s.dev.fd = -1;
+    arena_init(&s.arena, "sft", 0);
+    arena_init(&s.record_arena, "record", 0);
+    status = open_run(&s, model, adapter, full, exec, diag);
+    if (!status)
+        status = train(&s, diag);
+    close_run(&s);
+    return status;
+}

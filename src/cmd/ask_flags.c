@@ -1,0 +1,156 @@
+/* ask_flags.c - questions, prompts and the engine from flags. */
+#include "ask_flags.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "cmd.h"
+#include "file.h"
+
+const struct arg args_ask[] = {
+    {.name = "file",
+     .alias = "-f",
+     .kind = ARG_TEXT,
+     .value = "QUESTIONS",
+     .required = 1,
+     .help = "questions (JSON Lines or a JSON array; -: standard input)"},
+    {.name = "output",
+     .alias = "-o",
+     .kind = ARG_TEXT,
+     .value = "FILE",
+     .required = 1,
+     .help = "records (-: standard output); an existing file is continued"},
+    {.name = "kind",
+     .kind = ARG_CHOICE,
+     .value = "KIND",
+     .choices = ANSWER_KINDS,
+     .help = "kind of all questions; default: told by each record"},
+    {.name = "shard", .kind = ARG_TEXT, .value = "I/N", .help = "the I-th of N parts of the file"},
+    {.name = "skip-bad", .kind = ARG_FLAG, .help = "count wrong records and go on"},
+    {.name = "max-new",
+     .kind = ARG_INT,
+     .value = "N",
+     .otherwise = "512",
+     .low = 1,
+     .high = 1048576,
+     .help = "tokens of an answer at most"},
+    {.name = "batch",
+     .alias = "-b",
+     .kind = ARG_INT,
+     .value = "N",
+     .otherwise = "32",
+     .low = 1,
+     .high = 4096,
+     .help = "sequences that decode together"},
+    {.name = "chat-template", .kind = ARG_TEXT, .value = "NAME", .help = "default: the model's own"},
+    {.name = "plain", .kind = ARG_FLAG, .help = "plain text prompts, also for a model with a chat template"},
+    {.name = "system", .kind = ARG_TEXT, .value = "TEXT", .help = "system message"},
+    {.name = NULL},
+};
+
+static int read_shard(struct record_options *records, const struct args *args)
+{
+    const char *text = args_text(args, "shard");
+    unsigned long i, n;
+    char rest;
+
+    if (!text)
+        return -1;
+    if (sscanf(text, "%lu/%lu%c", &i, &n, &rest) != 2 || i < 1 || i > n || n > 1000000) {
+        fprintf(stderr, "arklet %s: --shard: expected I/N with 1 <= I <= N, found '%s'\n", args->spec->command, text);
+        return 2;
+    }
+    records->shard = (uint32_t)i;
+    records->n_shards = (uint32_t)n;
+    return -1;
+}
+
+int ask_questions(struct question_options *options, const struct args *args, int need_gold)
+{
+    memset(options, 0, sizeof *options);
+    options->kind = args_text(args, "kind");
+    options->need_gold = need_gold;
+    options->records.skip_bad = args_flag(args, "skip-bad");
+    return read_shard(&options->records, args);
+}
+
+int ask_style(struct prompt_style *style, struct chat_template *chat, const struct load *load, const struct args *args)
+{
+    const struct tokenizer *tokenizer = load->model->tokenizer;
+    const char *name = args_text(args, "chat-template"), *text;
+    struct diag diag;
+    size_t length;
+
+    memset(style, 0, sizeof *style);
+    if (!tokenizer) {
+        fprintf(stderr, "arklet %s: %s: the model has no tokenizer\n", args->spec->command, load->model->path);
+        return 1;
+    }
+    style->tokenizer = tokenizer;
+    style->system = args_text(args, "system");
+    text = tokenizer_chat_template(tokenizer);
+    if (args_flag(args, "plain") || (!name && !text))
+        return -1;
+    if (name ? chat_named(chat, name, &diag) : chat_recognise(chat, text, strlen(text), &diag))
+        return cmd_fail(&diag);
+    style->chat = chat;
+    style->chat_options.bos = tokenizer_piece(tokenizer, tokenizer_bos(tokenizer), &length);
+    style->chat_options.eos = tokenizer_piece(tokenizer, tokenizer_eos(tokenizer), &length);
+    return -1;
+}
+
+size_t ask_context(const struct load *load, const struct args *args)
+{
+    size_t wanted = 4096 + (size_t)args_int(args, "max-new");
+
+    return args_int(args, "ctx-size") > 0 || wanted > load->context ? load->context : wanted;
+}
+
+int ask_engine(struct engine **engine, const struct load *load, const struct args *args, size_t context)
+{
+    struct engine_options options = {.context = context, .chunk = 256, .k_type = load->k_type, .v_type = load->v_type};
+    struct engine_plan plan;
+    struct diag diag;
+    size_t most;
+
+    options.max_sequences = (size_t)args_int(args, "batch");
+    options.keep = options.max_sequences;
+    most = load->mem_limit > load->model->weight_bytes ? load->mem_limit - load->model->weight_bytes : 0;
+    plan = engine_plan(&load->model->config, &load->exec, &options);
+    while (load->mem_limit && plan.bytes > most && options.max_sequences > 1) {
+        options.max_sequences /= 2;
+        options.n_pages = 0;
+        plan = engine_plan(&load->model->config, &load->exec, &options);
+    }
+    if (load->mem_limit && plan.bytes > most) {
+        fprintf(
+            stderr,
+            "arklet %s: --mem-limit %s: weights and one sequence of %zu tokens take %.1f MB; a smaller -c would fit\n",
+            args->spec->command, load->limit_text, context,
+            (double)(plan.bytes + load->model->weight_bytes) / 1048576.0);
+        return 1;
+    }
+    if (!load->quiet)
+        fprintf(stderr, "%s: weights %.1f MB + cache and work of %zu sequences %.1f MB = %.1f MB\n",
+                args->spec->command, (double)load->model->weight_bytes / 1048576.0, options.max_sequences,
+                (double)plan.bytes / 1048576.0, (double)(load->model->weight_bytes + plan.bytes) / 1048576.0);
+    return engine_create(engine, load->model, &load->exec, &options, &diag) ? cmd_fail(&diag) : -1;
+}
+
+int ask_count_records(uint64_t *n, const char *path)
+{
+    struct file_lines lines;
+    struct diag diag;
+    enum status status;
+    char *line;
+    size_t length;
+
+    *n = 0;
+    if (strcmp(path, "-") == 0 || !file_exists(path))
+        return -1;
+    status = file_lines_open(&lines, path, &diag);
+    while (!status && !(status = file_lines_next(&lines, &line, &length, &diag)) && line)
+        *n += !lines.torn;
+    file_lines_close(&lines);
+    return status ? cmd_fail(&diag) : -1;
+}

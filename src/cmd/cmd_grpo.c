@@ -1,0 +1,551 @@
+/* cmd_grpo.c - arklet grpo: reinforcement of a LoRA policy on questions with known answers. */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include "adapter_file.h"
+#include "args.h"
+#include "ask.h"
+#include "ask_flags.h"
+#include "cmd.h"
+#include "file.h"
+#include "grpo.h"
+#include "rng.h"
+#include "load.h"
+#include "terminal.h"
+#include "train_flags.h"
+
+static const struct arg own_flags[] = {
+    {.name = "file",
+     .alias = "-f",
+     .kind = ARG_TEXT,
+     .value = "QUESTIONS",
+     .required = 1,
+     .help = "questions with answers"},
+    {.name = "output", .alias = "-o", .kind = ARG_TEXT, .value = "DIR", .required = 1, .help = "run folder"},
+    {.name = "prm", .kind = ARG_TEXT, .value = "DIR", .help = "reward model on the same base (arklet prm)"},
+    {.name = "kind", .kind = ARG_CHOICE, .value = "KIND", .choices = ANSWER_KINDS, .help = "kind of all questions"},
+    {.name = "mode",
+     .kind = ARG_CHOICE,
+     .value = "M",
+     .otherwise = "pad",
+     .choices = "pad|pure|grpo",
+     .help = "which advantages and loss"},
+    {.name = "credit",
+     .kind = ARG_CHOICE,
+     .value = "C",
+     .otherwise = "softmin",
+     .choices = "softmin|vppo|sum|outcome",
+     .help = "pad: how step scores become rewards"},
+    {.name = "loss",
+     .kind = ARG_CHOICE,
+     .value = "L",
+     .otherwise = "constant",
+     .choices = "constant|dapo",
+     .help = "pad: divide by samples x max-new, or by response tokens"},
+    {.name = "truncated",
+     .kind = ARG_CHOICE,
+     .value = "T",
+     .otherwise = "mask",
+     .choices = "mask|penalise|keep",
+     .help = "samples that hit the token limit"},
+    {.name = "group",
+     .kind = ARG_INT,
+     .value = "N",
+     .otherwise = "8",
+     .low = 2,
+     .high = 1024,
+     .help = "samples a prompt"},
+    {.name = "prompts",
+     .kind = ARG_INT,
+     .value = "N",
+     .otherwise = "8",
+     .low = 1,
+     .high = 4096,
+     .help = "prompts a step"},
+    {.name = "steps", .kind = ARG_INT, .value = "N", .otherwise = "100", .low = 1, .high = 1e9, .help = "steps"},
+    {.name = "max-new",
+     .kind = ARG_INT,
+     .value = "N",
+     .otherwise = "256",
+     .low = 1,
+     .high = 1048576,
+     .help = "tokens of a sample at most"},
+    {.name = "temp",
+     .kind = ARG_FLOAT,
+     .value = "X",
+     .otherwise = "1",
+     .low = 0.01,
+     .high = 10,
+     .help = "sampling temperature, also of the log-probabilities"},
+    {.name = "lambda-v",
+     .kind = ARG_FLOAT,
+     .value = "X",
+     .otherwise = "1",
+     .low = 0,
+     .high = 1000,
+     .help = "weight of the answer check"},
+    {.name = "lambda-p",
+     .kind = ARG_FLOAT,
+     .value = "X",
+     .otherwise = "0.3",
+     .low = 0,
+     .high = 1000,
+     .help = "weight of the step rewards"},
+    {.name = "kl-beta",
+     .kind = ARG_FLOAT,
+     .value = "X",
+     .otherwise = "0",
+     .low = 0,
+     .high = 100,
+     .help = "weight of the KL to the base (k3)"},
+    {.name = "clip-eps",
+     .kind = ARG_FLOAT,
+     .value = "X",
+     .otherwise = "0.2",
+     .low = 0,
+     .high = 10,
+     .help = "clip of the ratio below"},
+    {.name = "clip-eps-high",
+     .kind = ARG_FLOAT,
+     .value = "X",
+     .otherwise = "0.28",
+     .low = 0,
+     .high = 10,
+     .help = "clip of the ratio above"},
+    {.name = "updates-per-rollout",
+     .kind = ARG_INT,
+     .value = "N",
+     .otherwise = "1",
+     .low = 1,
+     .high = 64,
+     .help = "updates on the same samples"},
+    {.name = "resample",
+     .kind = ARG_INT,
+     .value = "N",
+     .otherwise = "2",
+     .low = 0,
+     .high = 64,
+     .help = "replace groups without signal so many times"},
+    {.name = "batch",
+     .alias = "-b",
+     .kind = ARG_INT,
+     .value = "N",
+     .otherwise = "64",
+     .low = 1,
+     .high = 4096,
+     .help = "sequences that decode together"},
+    {.name = "micro-tokens",
+     .kind = ARG_INT,
+     .value = "N",
+     .otherwise = "1024",
+     .low = 16,
+     .high = 1048576,
+     .help = "tokens that go back through the model at once"},
+    {.name = "patience",
+     .kind = ARG_INT,
+     .value = "N",
+     .otherwise = "0",
+     .low = 0,
+     .high = 1e9,
+     .help = "stop after so many evaluations without improvement"},
+    {.name = "chat-template", .kind = ARG_TEXT, .value = "NAME", .help = "default: the model's own"},
+    {.name = "plain", .kind = ARG_FLAG, .help = "plain text prompts"},
+    {.name = "system", .kind = ARG_TEXT, .value = "TEXT", .help = "system message"},
+    {.name = NULL},
+};
+
+static const struct arg *const groups[] = {own_flags, args_train, args_model, args_common, NULL};
+
+static const struct args_spec spec = {
+    .command = "grpo",
+    .about =
+        "Samples groups of answers, checks them against the gold answers (and scores their steps with --prm), and "
+        "moves\n"
+        "the policy towards the better ones. The policy is the adapter of --lora, or a fresh one; the reference is "
+        "the\n"
+        "model without it. --mode pad is strictly on-policy; pure and grpo are the published forms. With --dev the\n"
+        "adapter with the best greedy accuracy there is kept. A run that was stopped goes on with --resume.",
+    .groups = groups,
+};
+
+/* A question kept in memory: its prompt's ids and its key. */
+struct task {
+    int32_t *ids;
+    size_t n;
+    struct answer_key key;
+};
+
+struct task_list {
+    struct task *tasks;
+    size_t n, room;
+    uint64_t hash;
+};
+
+struct grpo_command {
+    struct args args;
+    struct load load;
+    struct adapter *policy, *prm;
+    struct chat_template chat;
+    struct prompt_style style;
+    struct task_list train, dev;
+    struct engine *dev_engine;
+    struct arena arena, scratch;
+    struct grpo_options options;
+    struct buffer config;
+    struct progress progress;
+};
+
+/* ---- Questions ---- */
+
+static const char *const *copy_list(struct arena *arena, const char *const *list, size_t n)
+{
+    const char **copy = arena_array(arena, n + 1, sizeof *copy);
+    size_t i;
+
+    for (i = 0; copy && i < n; i++)
+        if (!(copy[i] = arena_text(arena, list[i], strlen(list[i]))))
+            return NULL;
+    return copy;
+}
+
+static enum status add_task(struct grpo_command *c, struct task_list *list, const struct question *question,
+                            struct diag *diag)
+{
+    struct tokens tokens = {0};
+    struct prompt prompt;
+    struct task *task;
+    enum status status;
+
+    if (list->n == list->room) {
+        size_t room = list->room ? 2 * list->room : 256;
+        struct task *grown = memory_grow(list->tasks, room * sizeof *grown);
+
+        if (!grown)
+            return diag_fail(diag, STATUS_MEMORY, "out of memory for %zu questions", room);
+        list->tasks = grown;
+        list->room = room;
+    }
+    task = &list->tasks[list->n++];
+    task->key = question->key;
+    task->key.golds = copy_list(&c->arena, question->key.golds, question->key.n_golds);
+    task->key.options = copy_list(&c->arena, question->key.options, question->key.n_options);
+    status = prompt_solve(&prompt, &c->style, question, &c->scratch, diag);
+    if (!status)
+        status = prompt_tokens(&prompt, &c->style, &tokens, diag);
+    task->n = tokens.count;
+    task->ids = arena_array(&c->arena, tokens.count + 1, sizeof *task->ids);
+    if (!status && (!task->ids || !task->key.golds || !task->key.options))
+        status = diag_fail(diag, STATUS_MEMORY, "out of memory for questions");
+    if (!status)
+        memcpy(task->ids, tokens.ids, tokens.count * sizeof *task->ids);
+    list->hash = (list->hash ^ rng_hash(question->text)) * 0x100000001B3u;
+    tokens_free(&tokens);
+    return status;
+}
+
+static int read_tasks(struct grpo_command *c, struct task_list *list, const char *path)
+{
+    struct question_options options = {.kind = args_text(&c->args, "kind"), .need_gold = 1};
+    struct question_reader reader;
+    const struct question *question;
+    struct diag diag;
+    enum status status = question_open(&reader, path, &options, &diag);
+
+    while (!status && !(status = question_next(&reader, &question, &diag)) && question)
+        status = add_task(c, list, question, &diag);
+    question_close(&reader);
+    if (!status && list->n == 0)
+        status = diag_fail(&diag, STATUS_FORMAT, "%s: expected at least one question, found none", path);
+    return status ? cmd_fail(&diag) : -1;
+}
+
+/* ---- What the learner asks for ---- */
+
+static enum status task_prompt(void *context, uint64_t i, const int32_t **ids, size_t *n, struct diag *diag)
+{
+    const struct grpo_command *c = context;
+
+    (void)diag;
+    *ids = c->train.tasks[i].ids;
+    *n = c->train.tasks[i].n;
+    return STATUS_OK;
+}
+
+static enum status grade_text(struct grpo_command *c, const struct task *task, const char *text, size_t length, int cut,
+                              int *correct, struct diag *diag)
+{
+    struct arena_mark mark = arena_mark(&c->scratch);
+    const char *prediction;
+    enum status status = answer_extract(&prediction, &task->key, text, length, cut, &c->scratch, diag);
+
+    *correct = !status && answer_correct(&task->key, prediction);
+    arena_release(&c->scratch, mark);
+    return status;
+}
+
+static enum status task_grade(void *context, uint64_t i, const int32_t *ids, size_t n, int *correct, struct diag *diag)
+{
+    struct grpo_command *c = context;
+    struct buffer text = {0};
+    int ended = n && tokenizer_is_eog(c->style.tokenizer, ids[n - 1]);
+    enum status status;
+
+    tokenizer_decode(c->style.tokenizer, ids, n - (size_t)ended, DECODE_CONTINUE, &text);
+    status = text.failed
+                 ? diag_fail(diag, STATUS_MEMORY, "out of memory")
+                 : grade_text(c, &c->train.tasks[i], text.data ? text.data : "", text.length, !ended, correct, diag);
+    buffer_free(&text);
+    return status;
+}
+
+#define DEV_WINDOW 256
+
+/* Greedy accuracy on the dev questions. */
+static enum status task_evaluate(void *context, double *accuracy, struct diag *diag)
+{
+    struct grpo_command *c = context;
+    const struct adapter *adapters[1];
+    size_t at, i, n, right = 0;
+    enum status status = STATUS_OK;
+
+    adapters[0] = c->policy;
+    engine_forget(c->dev_engine);
+    for (at = 0; at < c->dev.n && !status; at += n) {
+        struct arena_mark mark = arena_mark(&c->scratch);
+        struct ask *asks;
+
+        n = c->dev.n - at < DEV_WINDOW ? c->dev.n - at : DEV_WINDOW;
+        asks = arena_array(&c->scratch, n, sizeof *asks);
+        if (!asks)
+            return diag_fail(diag, STATUS_MEMORY, "out of memory for the evaluation");
+        for (i = 0; i < n; i++) {
+            struct ask ask = {.prompt = c->dev.tasks[at + i].ids, .n_prompt = c->dev.tasks[at + i].n};
+
+            ask.max_new = c->options.max_new;
+            ask.sampling.top_p = 1;
+            ask.adapters = adapters;
+            ask.n_adapters = 1;
+            asks[i] = ask;
+        }
+        status = ask_run(c->dev_engine, c->style.tokenizer, asks, n, &c->scratch, diag);
+        for (i = 0; i < n && !status; i++) {
+            int correct;
+
+            status =
+                grade_text(c, &c->dev.tasks[at + i], asks[i].text, asks[i].length, asks[i].truncated, &correct, diag);
+            right += (size_t)correct;
+        }
+        arena_release(&c->scratch, mark);
+    }
+    *accuracy = (double)right / (double)c->dev.n;
+    return status;
+}
+
+/* ---- Set-up ---- */
+
+static int fail(const char *what)
+{
+    fprintf(stderr, "arklet grpo: %s\n", what);
+    return 1;
+}
+
+static int prepare_adapters(struct grpo_command *c)
+{
+    const char *prm = args_text(&c->args, "prm");
+    struct adapter_shape shape;
+    struct diag diag;
+    int code;
+
+    if (c->load.n_adapters > 1)
+        return fail("--lora: one policy can be trained, not several");
+    if (c->load.n_adapters == 1) {
+        c->policy = c->load.loaded[0];
+    } else {
+        code = train_shape(&shape, &c->args);
+        if (code >= 0)
+            return code;
+        if (adapter_create(&c->policy, c->load.model, &shape, &diag))
+            return cmd_fail(&diag);
+        adapter_init(c->policy, (uint64_t)args_int(&c->args, "seed"));
+    }
+    if (prm && adapter_load(&c->prm, c->load.model, prm, 1, &diag))
+        return cmd_fail(&diag);
+    if (c->prm && !c->prm->score_weight) {
+        fprintf(stderr, "arklet grpo: --prm %s: expected a reward model with a score head, found a plain adapter\n",
+                prm);
+        return 1;
+    }
+    return -1;
+}
+
+static size_t longest(const struct task_list *list)
+{
+    size_t i, most = 0;
+
+    for (i = 0; i < list->n; i++)
+        most = list->tasks[i].n > most ? list->tasks[i].n : most;
+    return most;
+}
+
+static int check_lengths(struct grpo_command *c)
+{
+    size_t a = longest(&c->train), b = longest(&c->dev), prompt = a > b ? a : b;
+
+    c->options.context = prompt + c->options.max_new;
+    if (c->options.context > c->load.context) {
+        fprintf(stderr,
+                "arklet grpo: the longest prompt takes %zu tokens; with --max-new %zu that passes the context of %zu\n",
+                prompt, c->options.max_new, c->load.context);
+        return 1;
+    }
+    if (c->options.backward.max_tokens < c->options.context)
+        c->options.backward.max_tokens = c->options.context;
+    return -1;
+}
+
+static int choice(const struct args *args, const char *name, const char *const *words)
+{
+    int i;
+
+    for (i = 0; words[i]; i++)
+        if (strcmp(args_text(args, name), words[i]) == 0)
+            return i;
+    return 0;
+}
+
+static void read_options(struct grpo_command *c)
+{
+    static const char *const modes[] = {"pad", "pure", "grpo", NULL}, *const losses[] = {"constant", "dapo", NULL};
+    static const char *const truncations[] = {"mask", "penalise", "keep", NULL};
+    static const char *const credits[] = {"softmin", "vppo", "sum", "outcome", NULL};
+    struct grpo_options *o = &c->options;
+    const struct args *args = &c->args;
+
+    o->mode = (enum grpo_mode)choice(args, "mode", modes);
+    o->loss = (enum grpo_loss)choice(args, "loss", losses);
+    o->truncated = (enum grpo_truncated)choice(args, "truncated", truncations);
+    o->pad.credit = c->prm ? (enum reward_credit)choice(args, "credit", credits) : CREDIT_OUTCOME;
+    o->pad.temperature = o->pure.temperature = 0.1;
+    o->pad.lambda_v = o->pure.lambda = args_float(args, "lambda-v");
+    o->pad.lambda_p = args_float(args, "lambda-p");
+    o->pure.beta = o->kl_beta = args_float(args, "kl-beta");
+    o->group = (size_t)args_int(args, "group");
+    o->prompts = (size_t)args_int(args, "prompts");
+    o->max_new = (size_t)args_int(args, "max-new");
+    o->temperature = args_float(args, "temp");
+    o->clip_eps = args_float(args, "clip-eps");
+    o->clip_eps_high = args_float(args, "clip-eps-high");
+    o->updates_per_rollout = (size_t)args_int(args, "updates-per-rollout");
+    o->resample = (size_t)args_int(args, "resample");
+    o->total_steps = (uint64_t)args_int(args, "steps");
+    o->save_every = (uint64_t)args_int(args, "save-every");
+    o->eval_every = (uint64_t)args_int(args, "eval-every");
+    o->patience = (uint64_t)args_int(args, "patience");
+    o->max_sequences = (size_t)args_int(args, "batch");
+    o->output = args_text(args, "output");
+    o->resume = args_flag(args, "resume");
+    o->tokenizer = c->style.tokenizer;
+    o->prm = c->prm;
+    o->backward.max_tokens = (size_t)args_int(args, "micro-tokens");
+    o->backward.head_rows = 32;
+    o->backward.k_type = c->load.k_type;
+    o->backward.v_type = c->load.v_type;
+    o->data_hash = c->train.hash ^ c->dev.hash * 3;
+    o->progress = &c->progress;
+    o->stop = terminal_interrupted;
+    train_options(&o->train, args);
+    train_config(args, &c->config);
+    o->config = c->config.data;
+}
+
+static int open_dev_engine(struct grpo_command *c)
+{
+    struct engine_options options = {.context = c->options.context, .chunk = 256};
+    struct diag diag;
+
+    options.max_sequences = c->options.max_sequences;
+    options.k_type = c->load.k_type;
+    options.v_type = c->load.v_type;
+    return c->dev.n && engine_create(&c->dev_engine, c->load.model, &c->load.exec, &options, &diag) ? cmd_fail(&diag)
+                                                                                                    : -1;
+}
+
+static void print_summary(const struct grpo_command *c, const struct grpo_result *r)
+{
+    printf("steps %llu\nreward %.6f\naccuracy %.4f\n", (unsigned long long)r->steps, r->reward, r->accuracy);
+    if (!isnan(r->best))
+        printf("dev_accuracy %.4f\nbest_step %llu\n", r->best, (unsigned long long)r->best_step);
+    printf("samples_per_second %.4g\nrollout_seconds %.2f\nscore_seconds %.2f\ntrain_seconds %.2f\n",
+           (double)r->engine.requests / r->seconds, r->rollout_seconds, r->score_seconds, r->train_seconds);
+    (void)c;
+}
+
+static int reinforce(struct grpo_command *c)
+{
+    struct grpo_tasks tasks = {c, c->train.n, task_prompt, task_grade, c->dev.n ? task_evaluate : NULL};
+    struct grpo_result result;
+    struct diag diag;
+    enum status status;
+
+    terminal_prepare();
+    terminal_progress(&c->progress, c->load.quiet);
+    progress_begin(&c->progress, "grpo", "tok/s");
+    status = grpo_run(c->load.model, c->policy, &c->load.exec, &tasks, &c->options, &result, &diag);
+    progress_end(&c->progress, result.steps, result.steps, (double)result.tokens, status ? "stopped" : "done");
+    if (!status)
+        status = adapter_save(c->policy, c->load.model, c->options.output, &diag);
+    if (status)
+        return cmd_fail(&diag);
+    print_summary(c, &result);
+    return 0;
+}
+
+static int prepare(struct grpo_command *c)
+{
+    const char *dev;
+    int code = load_model(&c->load, &c->args, 0);
+
+    if (code < 0)
+        code = prepare_adapters(c);
+    if (code < 0)
+        code = ask_style(&c->style, &c->chat, &c->load, &c->args);
+    if (code < 0)
+        code = read_tasks(c, &c->train, args_text(&c->args, "file"));
+    dev = code < 0 ? args_text(&c->args, "dev") : NULL;
+    if (code < 0 && dev)
+        code = read_tasks(c, &c->dev, dev);
+    if (code < 0) {
+        read_options(c);
+        code = check_lengths(c);
+    }
+    if (code < 0)
+        code = open_dev_engine(c);
+    return code < 0 ? train_folder(&c->args, c->options.output) : code;
+}
+
+int cmd_grpo(int argc, char **argv)
+{
+    struct grpo_command c;
+    int code;
+
+    memset(&c, 0, sizeof c);
+    arena_init(&c.arena, "questions", 0);
+    arena_init(&c.scratch, "scratch", 0);
+    code = args_parse(&c.args, &spec, argc, argv);
+    if (code < 0)
+        code = prepare(&c);
+    if (code < 0)
+        code = reinforce(&c);
+    engine_free(c.dev_engine);
+    if (c.policy && !c.load.n_adapters)
+        adapter_free(c.policy);
+    adapter_free(c.prm);
+    memory_free(c.train.tasks);
+    memory_free(c.dev.tasks);
+    arena_free(&c.arena);
+    arena_free(&c.scratch);
+    buffer_free(&c.config);
+    load_free(&c.load);
+    args_free(&c.args);
+    return code;
+}

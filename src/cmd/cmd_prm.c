@@ -1,0 +1,201 @@
+/* cmd_prm.c - arklet prm: a process reward model from labelled steps. */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include "adapter_file.h"
+#include "args.h"
+#include "cmd.h"
+#include "load.h"
+#include "prm.h"
+#include "terminal.h"
+#include "train_flags.h"
+
+static const struct arg own_flags[] = {
+    {.name = "file",
+     .alias = "-f",
+     .kind = ARG_TEXT,
+     .value = "JSONL",
+     .required = 1,
+     .help = "solutions in steps with labels"},
+    {.name = "output", .alias = "-o", .kind = ARG_TEXT, .value = "DIR", .required = 1, .help = "run folder"},
+    {.name = "epochs",
+     .kind = ARG_FLOAT,
+     .value = "N",
+     .otherwise = "1",
+     .low = 0,
+     .high = 1e6,
+     .help = "passes over the data"},
+    {.name = "batch",
+     .kind = ARG_INT,
+     .value = "N",
+     .otherwise = "8",
+     .low = 1,
+     .high = 65536,
+     .help = "records a step"},
+    {.name = "max-len",
+     .kind = ARG_INT,
+     .value = "N",
+     .otherwise = "1024",
+     .low = 2,
+     .high = 1048576,
+     .help = "tokens of a record; longer ones are cut, and counted"},
+    {.name = "micro-tokens",
+     .kind = ARG_INT,
+     .value = "N",
+     .otherwise = "0",
+     .low = 0,
+     .high = 1048576,
+     .help = "tokens that go through the model at once (0: max-len)"},
+    {.name = "patience",
+     .kind = ARG_INT,
+     .value = "N",
+     .otherwise = "0",
+     .low = 0,
+     .high = 1e9,
+     .help = "stop after so many evaluations without improvement (0: never)"},
+    {.name = "contrast",
+     .kind = ARG_CHOICE,
+     .value = "C",
+     .otherwise = "none",
+     .choices = "none|supcon|infonce",
+     .help = "contrast between right and wrong steps of a question"},
+    {.name = "contrast-weight",
+     .kind = ARG_FLOAT,
+     .value = "X",
+     .otherwise = "0.5",
+     .low = 0,
+     .high = 1000,
+     .help = "weight of the contrast"},
+    {.name = "tau",
+     .kind = ARG_FLOAT,
+     .value = "X",
+     .otherwise = "0.1",
+     .low = 0.001,
+     .high = 1000,
+     .help = "temperature of the contrast"},
+    {.name = "chat-template",
+     .kind = ARG_TEXT,
+     .value = "NAME",
+     .help = "for prompts that are messages; default: the model's"},
+    {.name = NULL},
+};
+
+static const struct arg *const groups[] = {own_flags, args_train, args_model, args_common, NULL};
+
+static const struct args_spec spec = {
+    .command = "prm",
+    .about =
+        "Trains a reward model on solutions whose steps are labelled right or wrong: TRL's stepwise form {prompt,\n"
+        "completions, labels}, MR-GSM8K, BIG-Bench-Mistake. The result is a LoRA adapter with a two-class head, read\n"
+        "by arklet score and arklet grpo --prm. A run that was stopped goes on with --resume.",
+    .groups = groups,
+};
+
+struct prm_command {
+    struct args args;
+    struct load load;
+    struct adapter *adapter;
+    struct chat_template chat;
+    struct prm_options options;
+    struct buffer config;
+    struct progress progress;
+};
+
+static int prepare_adapter(struct prm_command *c)
+{
+    struct adapter_shape shape;
+    struct diag diag;
+    int code = train_shape(&shape, &c->args);
+
+    if (code >= 0)
+        return code;
+    if (c->load.n_adapters) {
+        fprintf(stderr, "arklet prm: --lora: a reward model starts from the model itself; merge the adapter first\n");
+        return 1;
+    }
+    shape.score = 1;
+    if (adapter_create(&c->adapter, c->load.model, &shape, &diag))
+        return cmd_fail(&diag);
+    c->adapter->dropout = (float)args_float(&c->args, "lora-dropout");
+    adapter_init(c->adapter, (uint64_t)args_int(&c->args, "seed"));
+    return -1;
+}
+
+static void read_options(struct prm_command *c)
+{
+    struct prm_options *o = &c->options;
+    const struct args *args = &c->args;
+    const char *contrast = args_text(args, "contrast");
+    size_t micro = (size_t)args_int(args, "micro-tokens");
+
+    o->data = args_text(args, "file");
+    o->dev = args_text(args, "dev");
+    o->output = args_text(args, "output");
+    o->epochs = args_float(args, "epochs");
+    o->batch = (size_t)args_int(args, "batch");
+    o->save_every = (uint64_t)args_int(args, "save-every");
+    o->eval_every = (uint64_t)args_int(args, "eval-every");
+    o->patience = (uint64_t)args_int(args, "patience");
+    o->resume = args_flag(args, "resume");
+    o->contrast = *contrast == 's' ? PRM_CONTRAST_SUPCON : *contrast == 'i' ? PRM_CONTRAST_INFONCE : PRM_CONTRAST_NONE;
+    o->contrast_weight = args_float(args, "contrast-weight");
+    o->tau = args_float(args, "tau");
+    o->backward.max_tokens = micro > o->format.max_len ? micro : o->format.max_len;
+    o->backward.head_rows = 1;
+    o->backward.k_type = c->load.k_type;
+    o->backward.v_type = c->load.v_type;
+    train_options(&o->train, args);
+    train_config(args, &c->config);
+    o->config = c->config.data;
+    o->stop = terminal_interrupted;
+    o->progress = &c->progress;
+}
+
+static int train(struct prm_command *c)
+{
+    struct prm_result result;
+    struct diag diag;
+    enum status status;
+
+    terminal_prepare();
+    terminal_progress(&c->progress, c->load.quiet);
+    progress_begin(&c->progress, "prm", "tok/s");
+    status = prm_run(c->load.model, c->adapter, &c->load.exec, &c->options, &result, &diag);
+    progress_end(&c->progress, result.steps, result.steps, (double)result.tokens, status ? "stopped" : "done");
+    if (!status)
+        status = adapter_save(c->adapter, c->load.model, c->options.output, &diag);
+    if (status)
+        return cmd_fail(&diag);
+    printf("steps %llu\nloss %.6f\naccuracy %.4f\n", (unsigned long long)result.steps, result.loss, result.accuracy);
+    if (!isnan(result.dev_loss))
+        printf("dev_loss %.6f\nbest_step %llu\n", result.dev_loss, (unsigned long long)result.best_step);
+    printf("records %llu\ntruncated %llu\ntokens %llu\n", (unsigned long long)result.records,
+           (unsigned long long)result.truncated, (unsigned long long)result.tokens);
+    return 0;
+}
+
+int cmd_prm(int argc, char **argv)
+{
+    struct prm_command c;
+    int code;
+
+    memset(&c, 0, sizeof c);
+    code = args_parse(&c.args, &spec, argc, argv);
+    if (code < 0)
+        code = load_model(&c.load, &c.args, 0);
+    if (code < 0)
+        code = prepare_adapter(&c);
+    if (code < 0)
+        code = train_format(&c.options.format, &c.chat, &c.load, &c.args);
+    if (code < 0) {
+        read_options(&c);
+        code = train_folder(&c.args, c.options.output);
+    }
+    if (code < 0)
+        code = train(&c);
+    adapter_free(c.adapter);
+    buffer_free(&c.config);
+    load_free(&c.load);
+    args_free(&c.args);
+    return code;
+}

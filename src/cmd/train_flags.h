@@ -1,0 +1,29 @@
+/* train_flags.h - the flags that sft, prm and grpo share, and what they mean. */
+#ifndef ARKLET_TRAIN_FLAGS_H
+#define ARKLET_TRAIN_FLAGS_H
+
+#include "adapter.h"
+#include "args.h"
+#include "example.h"
+#include "load.h"
+#include "trainer.h"
+
+/* --rank --alpha --rslora --targets --lora-dropout --optim --lr ... (args.h tables). */
+extern const struct arg args_train[];
+
+/* The functions report in one line on standard error and return an exit code, or -1 to go on. */
+int train_shape(struct adapter_shape *shape, const struct args *args);
+void train_options(struct train_options *options, const struct args *args);
+
+/* How records become tokens: the model's chat template or --chat-template, --max-len cut to the context. `chat` backs
+ * format->chat. */
+int train_format(struct example_format *format, struct chat_template *chat, const struct load *load,
+                 const struct args *args);
+
+/* The effective configuration into <folder>/config.txt, after making the folder and its checkpoint/. */
+int train_folder(const struct args *args, const char *folder);
+/* The lines of the configuration that must agree to resume: all but those that do not change the result (threads,
+ * kernels, output, resume, save-every, verbosity, memory). The caller frees. */
+void train_config(const struct args *args, struct buffer *out);
+
+#endif
