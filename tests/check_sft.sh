@@ -49,29 +49,33 @@ same_run() {
     done
     [ "$(steps whole)" = "$(steps "$1")" ] && [ -s "$dir/$1/metrics.csv" ]
 }
+begun=$(date +%s%N)
 (train whole)
 code=$?
+whole_ms=$((($(date +%s%N) - begun) / 1000000))
 expect 'a whole run' '[ $code -eq 0 ] && [ "$(steps whole | wc -l)" -eq 61 ]'
 rounds=${QUICK:+1}
-kills=0
 for round in $(seq 1 "${rounds:-4}"); do
-    tries=0
+    tries=0 kills=0 longest=$whole_ms
     while :; do
         train "killed$round" &
         pid=$!
-        # 5 to 105 ms and growing, so that a slow machine gets there too.
-        wait_for=$(od -An -N2 -tu2 /dev/urandom | awk -v n=$tries '{ printf "%.3f", 0.005 + $1 / 655360 * (1 + n / 8) }')
-        sleep "$wait_for"
-        kill -9 $pid 2>/dev/null && kills=$((kills + 1))
-        wait $pid 2>/dev/null && break
+        # Up to the time of a whole run, growing with the tries, so that a machine that became slow gets there too.
+        sleep "$(od -An -N2 -tu2 /dev/urandom | awk -v n=$tries -v ms="$longest" '{ printf "%.3f", $1 / 65536 * ms / 1000 * (1 + n / 16) }')"
+        kill -9 $pid 2>/dev/null
+        wait $pid 2>/dev/null
+        code=$?
+        [ $code -eq 137 ] && kills=$((kills + 1))
         tries=$((tries + 1))
         [ $tries -lt 200 ] || break
+        [ $code -ne 0 ] && continue
+        [ $kills -gt 0 ] && break
+        # It was done before the kill: not what is to be seen. From the start, with less patience.
+        rm -rf "$dir/killed$round"
+        longest=$((longest / 2 + 1))
     done
-    code=$tries
-    expect "killed and resumed, round $round" 'same_run killed$round'
+    expect "killed and resumed, round $round" '[ $code -eq 0 ] && [ $kills -gt 0 ] && same_run killed$round'
 done
-code=$kills
-expect 'kills' '[ $kills -ge ${rounds:-4} ]'
 
 # ---- One transcript by heart ----
 echo '{"prompt": "Ann has 12 apples and gives 5 to Ben.", "completion": " 12 - 5 = 7. The answer is 7."}' >"$dir/one.jsonl"
