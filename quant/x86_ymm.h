@@ -4,7 +4,10 @@
  * each, while the quads of a block run; f32 accumulators are touched once per block. The including file defines
  *
  *   SIGNED_CODES         1: dot_quads takes signed 8-bit codes as they are; 0: with the top bit flipped
+ *   WIDE(class)          1: the class is multiplied as int16 (x86_tile.h)
  *   YMM_TOKENS(class)    tokens of a tile, at most 4
+ *   WEIGH_INTEGERS       1: 6K and 2K are of the form PAIRS
+ *   ADD_HALVES           add_halves, or the function of the including file that takes its place
  *   dot_quads(sum, block, x, first, n)
  *       sum[t][h] += quads [first, first + n) of token t of x
  *
@@ -29,18 +32,19 @@ struct operand {
 
 /* The operands of a tile's T tokens in one block: a record of x86_tile.h, moved on to the block. */
 struct tokens {
-    int T;
+    int T, wide;
     const uint8_t *q, *a;
 };
 
-INLINE struct tokens tokens_at(const uint8_t *record, int T, size_t i)
+INLINE struct tokens tokens_at(const uint8_t *record, int T, int wide, size_t i)
 {
-    return (struct tokens){T, record + 32 * i, record + (size_t)T * CHUNK_Q + 4 * i};
+    return (struct tokens){T, wide, record + (wide ? 64 * (size_t)T : 32) * i,
+                           record + (size_t)T * CHUNK_Q(wide) + 4 * i};
 }
 
 INLINE const uint8_t *q_of(struct tokens x, int t)
 {
-    return x.q + CHUNK_Q * t;
+    return x.q + CHUNK_Q(x.wide) * t;
 }
 
 INLINE const uint8_t *a_of(struct tokens x, int t)
@@ -59,6 +63,7 @@ INLINE const uint8_t *c_of(struct tokens x, int t)
 }
 
 INLINE void dot_quads(__m256i (*sum)[2], struct operand block, struct tokens x, int first, int n);
+INLINE void ADD_HALVES(__m256 (*acc)[2], struct operand block, struct tokens x, int has_min);
 
 INLINE __m256i broadcast_int(const uint8_t *p)
 {
@@ -111,6 +116,19 @@ INLINE __m256i open_quad(enum pack_class class_, const __m256i *in, int j, int h
     return low;
 }
 
+/* k 0 2 (part 0) or 1 3 (part 1) of each quad of signed bytes, as int16. */
+INLINE __m256i widened(__m256i codes, int part)
+{
+    return _mm256_srai_epi16(part ? codes : _mm256_slli_epi16(codes, 8), 8);
+}
+
+INLINE __m256i wide_at(struct operand block, int j, int part, int h)
+{
+    if (block.is_packed)
+        return widened(open_quad(block.class_, (const __m256i *)block.codes, j, h), part);
+    return _mm256_load_si256((const __m256i *)(block.w->code[2 * j + part] + 32 * h));
+}
+
 INLINE __m256i codes_at(struct operand block, int j, int h)
 {
     if (block.is_packed)
@@ -143,6 +161,43 @@ INLINE void set_scale(struct opened_block *out, int i, int h, __m256 v)
     _mm256_store_ps(out->scale[i] + 8 * h, v);
 }
 
+/* Two integers of 16 bits to a lane. */
+INLINE void set_pair(struct opened_block *out, int i, int h, __m256i low, __m256i high)
+{
+    const __m256i pair = _mm256_blend_epi16(low, _mm256_slli_epi32(high, 16), 0xaa);
+
+    _mm256_store_ps(out->scale[i] + 8 * h, _mm256_castsi256_ps(pair));
+}
+
+INLINE __m256i times_minus_32(__m256i v)
+{
+    return _mm256_slli_epi32(_mm256_sub_epi32(_mm256_setzero_si256(), v), 5);
+}
+
+INLINE __m256i eight_bytes(const uint8_t *p, int is_signed)
+{
+    const __m128i bytes = _mm_loadl_epi64((const __m128i *)p);
+
+    return is_signed ? _mm256_cvtepi8_epi32(bytes) : _mm256_cvtepu8_epi32(bytes);
+}
+
+/* What PAIRS keeps besides ws. */
+INLINE void open_pairs(enum pack_class class_, struct opened_block *out, struct packed_block in, int h)
+{
+    const int is_signed = class_ == PACK_6K;
+    const uint8_t *b = in.own + 8 * h;
+    const __m256i sc0 = eight_bytes(b, is_signed), sc1 = eight_bytes(b + 16, is_signed);
+
+    set_pair(out, 1, h, sc0, sc0);
+    set_pair(out, 2, h, sc1, sc1);
+    if (class_ == PACK_6K) {
+        set_pair(out, 3, h, times_minus_32(sc0), times_minus_32(sc1));
+    } else {
+        set_scale(out, 3, h, negative(halves(in.super + 32 + 16 * h)));
+        set_pair(out, 4, h, eight_bytes(b + 32, 0), eight_bytes(b + 48, 0));
+    }
+}
+
 /* Rows 8h..8h+7; the bytes are drawn in pack.h. */
 INLINE void open_scales_half(enum pack_class class_, struct opened_block *out, struct packed_block in, int h)
 {
@@ -159,10 +214,18 @@ INLINE void open_scales_half(enum pack_class class_, struct opened_block *out, s
         set_scale(out, 1, h, negative(_mm256_mul_ps(halves(m), unsigned_bytes(b + 16))));
         return;
     case PACK_6K:
+        if (WEIGH_INTEGERS) {
+            open_pairs(class_, out, in, h);
+            break;
+        }
         set_scale(out, 1, h, signed_bytes(b));
         set_scale(out, 2, h, signed_bytes(b + 16));
         break;
     case PACK_2K:
+        if (WEIGH_INTEGERS) {
+            open_pairs(class_, out, in, h);
+            break;
+        }
         set_scale(out, 1, h, unsigned_bytes(b));
         set_scale(out, 2, h, unsigned_bytes(b + 16));
         set_scale(out, 3, h, negative(halves(m)));
@@ -243,7 +306,7 @@ INLINE void add_operand(__m256 (*acc)[2], struct operand block, struct tokens x)
     const enum tile_form form = form_of(block.class_);
 
     if (form == FORM_HALVES || form == FORM_HALVES_MIN)
-        add_halves(acc, block, x, form == FORM_HALVES_MIN);
+        ADD_HALVES(acc, block, x, form == FORM_HALVES_MIN);
     else
         add_block(acc, block, x, form == FORM_MIN);
 }
@@ -271,7 +334,7 @@ INLINE void tile(enum pack_class class_, int T, float *y, size_t y_stride, const
 
     load_sums(acc, T, y, y_stride, begin);
     for (i = 0; i < n_blocks; i++)
-        add_operand(acc, (struct operand){class_, 0, &w[i], NULL}, tokens_at(record, T, i));
+        add_operand(acc, (struct operand){class_, 0, &w[i], NULL}, tokens_at(record, T, WIDE(class_), i));
     store_sums(acc, T, y, y_stride);
 }
 
@@ -286,7 +349,7 @@ INLINE void packed_chunk(enum pack_class class_, struct packed_bytes bytes, int 
         struct opened_block scales; /* only they are opened here; they stay in registers */
 
         open_scales(class_, &scales, in);
-        add_operand(acc, (struct operand){class_, 1, &scales, in.codes}, tokens_at(record, T, i));
+        add_operand(acc, (struct operand){class_, 1, &scales, in.codes}, tokens_at(record, T, WIDE(class_), i));
     }
 }
 
@@ -297,7 +360,7 @@ INLINE void packed_tile(enum pack_class class_, struct packed_bytes bytes, int T
     size_t i;
 
     load_sums(acc, T, y, y_stride, begin);
-    for (i = 0; i < run->n; i += CHUNK_BLOCKS, record += (size_t)T * CHUNK_BYTES)
+    for (i = 0; i < run->n; i += CHUNK_BLOCKS, record += (size_t)T * CHUNK_BYTES(WIDE(class_)))
         packed_chunk(class_, bytes, T, acc, run, i, run->n - i < CHUNK_BLOCKS ? run->n - i : CHUNK_BLOCKS, record);
     store_sums(acc, T, y, y_stride);
 }
@@ -312,8 +375,13 @@ INLINE void open_run(enum pack_class class_, struct packed_bytes bytes, struct o
         const __m256i *codes = (const __m256i *)in.codes;
         __m256i *to = (__m256i *)out[i].code;
 
-        EACH(j, 8, _mm256_store_si256(to + 2 * j, open_quad(class_, codes, j, 0));
-             _mm256_store_si256(to + 2 * j + 1, open_quad(class_, codes, j, 1)));
+        if (WIDE(class_))
+            EACH(j, 8,
+                 EACH4(i2, 4,
+                       _mm256_store_si256(to + 4 * j + i2, widened(open_quad(class_, codes, j, i2 % 2), i2 / 2))));
+        else
+            EACH(j, 8, _mm256_store_si256(to + 2 * j, open_quad(class_, codes, j, 0));
+                 _mm256_store_si256(to + 2 * j + 1, open_quad(class_, codes, j, 1)));
         open_scales(class_, &out[i], in);
     }
 }
@@ -356,7 +424,7 @@ TILES(2K)
     PACKED_TILE(class_, 2)                                                                                             \
     static packed_kernel *const packed_##class_[] = {packed_##class_##_1, packed_##class_##_2};                        \
     static const struct tile_set set_##class_ = {                                                                      \
-        form, 0, open_##class_, YMM_TOKENS(PACK_##class_), 2, tiles_##like, packed_##class_};                          \
+        form, WIDE(PACK_##class_), 0, open_##class_, YMM_TOKENS(PACK_##class_), 2, tiles_##like, packed_##class_};     \
     TILE_MATMUL(class_, set_##class_, start)
 
 PRODUCT(8, FORM_PLAIN, 8, x->neg128)
@@ -366,7 +434,7 @@ PRODUCT(41, FORM_MIN, 41, NULL)
 PRODUCT(51, FORM_MIN, 51, NULL)
 PRODUCT(4K, FORM_MIN, 41, NULL)
 PRODUCT(5K, FORM_MIN, 51, NULL)
-PRODUCT(6K, FORM_HALVES, 6K, NULL)
-PRODUCT(2K, FORM_HALVES_MIN, 2K, NULL)
+PRODUCT(6K, WEIGH_INTEGERS ? FORM_PAIRS : FORM_HALVES, 6K, NULL)
+PRODUCT(2K, WEIGH_INTEGERS ? FORM_PAIRS : FORM_HALVES_MIN, 2K, NULL)
 
 #endif
