@@ -11,24 +11,11 @@
 #include "ask.h"
 #include "json.h"
 #include "rng.h"
+#include "transcript.h"
 
-struct turn {
-    const char *text;
-    size_t length;
-    const char *answer; /* NULL: none */
-    int correct, truncated;
-    size_t tokens;
-    double logprob;
-};
-
-struct topic { /* a question of the window, copied out of the reader's record */
-    struct question question;
-    size_t n_rounds; /* held so far */
+struct topic {                /* a question of the window, copied out of the reader's record */
+    struct transcript record; /* turns [rounds][agents]; n_rounds held so far */
     int open;
-    struct turn *turns; /* [rounds][agents] */
-    const char *vote;
-    size_t votes;
-    int vote_correct;
 };
 
 struct debate {
@@ -45,9 +32,9 @@ static enum status no_memory(struct diag *diag)
     return diag_fail(diag, STATUS_MEMORY, "debate: out of memory");
 }
 
-static struct turn *turn_of(const struct debate *d, const struct topic *topic, size_t round, size_t agent)
+static struct transcript_turn *turn_of(const struct debate *d, const struct topic *topic, size_t round, size_t agent)
 {
-    return &topic->turns[round * d->options->n_agents + agent];
+    return &topic->record.turns[round * d->options->n_agents + agent];
 }
 
 /* ---- A question out of the reader's record ---- */
@@ -70,22 +57,28 @@ static const char *const *copy_list(struct debate *d, const char *const *list, s
 
 static enum status take_topic(struct debate *d, const struct question *question, struct diag *diag)
 {
+    const struct debate_options *o = d->options;
     struct topic *topic = &d->topics[d->n_topics];
-    size_t n = d->options->rounds * d->options->n_agents;
+    struct question *q = &topic->record.question;
+    size_t n = o->rounds * o->n_agents;
 
     memset(topic, 0, sizeof *topic);
-    topic->question = *question;
-    topic->question.record = NULL;
-    topic->question.id = copy_text(d, question->id);
-    topic->question.text = copy_text(d, question->text);
-    topic->question.context = copy_text(d, question->context);
-    topic->question.key.golds = copy_list(d, question->key.golds, question->key.n_golds);
-    topic->question.key.options = copy_list(d, question->key.options, question->key.n_options);
-    topic->turns = arena_array(&d->arena, n, sizeof *topic->turns);
-    if (!topic->question.id || !topic->question.text || (question->context && !topic->question.context) ||
-        !topic->question.key.golds || !topic->question.key.options || !topic->turns)
+    *q = *question;
+    q->record = NULL;
+    q->id = copy_text(d, question->id);
+    q->text = copy_text(d, question->text);
+    q->context = copy_text(d, question->context);
+    q->key.golds = copy_list(d, question->key.golds, question->key.n_golds);
+    q->key.options = copy_list(d, question->key.options, question->key.n_options);
+    topic->record.turns = arena_array(&d->arena, n, sizeof *topic->record.turns);
+    if (!q->id || !q->text || (question->context && !q->context) || !q->key.golds || !q->key.options ||
+        !topic->record.turns)
         return no_memory(diag);
-    memset(topic->turns, 0, n * sizeof *topic->turns);
+    topic->record.model = o->model_name;
+    topic->record.n_agents = o->n_agents;
+    topic->record.temperature = (double)o->agents[0].temperature;
+    topic->record.has_seed = 1;
+    topic->record.seed = o->seed;
     topic->open = 1;
     d->n_topics++;
     return STATUS_OK;
@@ -99,7 +92,7 @@ static void last_solutions(const struct debate *d, const struct topic *topic, si
     size_t a;
 
     for (a = 0; a < d->options->n_agents; a++) {
-        const struct turn *turn = turn_of(d, topic, topic->n_rounds - 1, a);
+        const struct transcript_turn *turn = turn_of(d, topic, topic->record.n_rounds - 1, a);
         size_t cut = most && turn->length > most ? turn->length - most : 0;
 
         while (cut && cut < turn->length && ((unsigned char)turn->text[cut] & 0xc0) == 0x80)
@@ -122,22 +115,22 @@ static enum status build_prompt(struct debate *d, const struct topic *topic, siz
 
     for (;;) {
         tokens->count = 0;
-        if (topic->n_rounds == 0) {
-            status = prompt_solve(&prompt, &a->style, &topic->question, &d->arena, diag);
+        if (topic->record.n_rounds == 0) {
+            status = prompt_solve(&prompt, &a->style, &topic->record.question, &d->arena, diag);
         } else {
             last_solutions(d, topic, most, solutions);
-            status =
-                prompt_revise(&prompt, &a->style, &topic->question, solutions, o->n_agents, agent, &d->arena, diag);
+            status = prompt_revise(&prompt, &a->style, &topic->record.question, solutions, o->n_agents, agent,
+                                   &d->arena, diag);
         }
         if (!status)
             status = prompt_tokens(&prompt, &a->style, tokens, diag);
         if (status || tokens->count <= room)
             return status;
-        if (topic->n_rounds == 0 || most == 1)
+        if (topic->record.n_rounds == 0 || most == 1)
             return diag_fail(
                 diag, STATUS_RANGE,
                 "question %s: its prompt takes %zu tokens, a context of %zu leaves %zu beside %zu new ones",
-                topic->question.id, tokens->count, a->speaker->context, room, o->max_new);
+                topic->record.question.id, tokens->count, a->speaker->context, room, o->max_new);
         d->summary->shortened += most == 0;
         most = most ? most / 2 : 2048;
         most = most ? most : 1;
@@ -171,7 +164,7 @@ static enum status prepare_ask(struct debate *d, const struct topic *topic, size
     ask->sampling.top_p = o->top_p;
     ask->sampling.min_p = o->min_p;
     ask->sampling.seed = o->seed;
-    ask->sampling.stream = rng_bits(rng_hash(topic->question.id), RNG_SELECT, topic->n_rounds, agent, 0);
+    ask->sampling.stream = rng_bits(rng_hash(topic->record.question.id), RNG_SELECT, topic->record.n_rounds, agent, 0);
     ask->adapters = o->agents[agent].adapters;
     ask->n_adapters = o->agents[agent].n_adapters;
     return status;
@@ -180,18 +173,18 @@ static enum status prepare_ask(struct debate *d, const struct topic *topic, size
 static enum status take_answer(struct debate *d, struct topic *topic, size_t agent, const struct ask *ask,
                                struct diag *diag)
 {
-    struct turn *turn = turn_of(d, topic, topic->n_rounds, agent);
+    struct transcript_turn *turn = turn_of(d, topic, topic->record.n_rounds, agent);
 
+    memset(turn, 0, sizeof *turn);
+    turn->round = topic->record.n_rounds;
+    turn->agent = agent;
     turn->text = ask->text;
     turn->length = ask->length;
-    turn->tokens = ask->n_tokens;
+    turn->tokens = (int64_t)ask->n_tokens;
     turn->logprob = ask->logprob;
-    turn->truncated = ask->truncated;
+    turn->finish = ask->truncated ? TURN_TRUNCATED : TURN_STOPPED;
     d->summary->tokens += ask->n_tokens;
-    if (answer_extract(&turn->answer, &topic->question.key, turn->text, turn->length, turn->truncated, &d->arena, diag))
-        return no_memory(diag);
-    turn->correct = topic->question.has_gold && answer_correct(&topic->question.key, turn->answer);
-    return STATUS_OK;
+    return transcript_grade(turn, &topic->record.question, &d->arena, diag);
 }
 
 /* Asks all agents of one speaker about all open topics. */
@@ -218,11 +211,12 @@ static enum status ask_speaker(struct debate *d, const struct debate_speaker *sp
 
 static int unanimous(const struct debate *d, const struct topic *topic)
 {
-    const struct turn *first = turn_of(d, topic, topic->n_rounds - 1, 0);
+    const struct transcript_turn *first = turn_of(d, topic, topic->record.n_rounds - 1, 0);
     size_t a;
 
     for (a = 1; first->answer && a < d->options->n_agents; a++)
-        if (!answer_same(&topic->question.key, first->answer, turn_of(d, topic, topic->n_rounds - 1, a)->answer))
+        if (!answer_same(&topic->record.question.key, first->answer,
+                         turn_of(d, topic, topic->record.n_rounds - 1, a)->answer))
             return 0;
     return first->answer != NULL;
 }
@@ -245,42 +239,16 @@ static enum status hold_round(struct debate *d, struct diag *diag)
 
         if (!topic->open)
             continue;
-        topic->n_rounds++;
-        if (topic->n_rounds == o->rounds ||
-            ((o->early_stop || (o->skip_unanimous && topic->n_rounds == 1)) && unanimous(d, topic)))
+        topic->record.n_rounds++;
+        topic->record.n_turns = topic->record.n_rounds * o->n_agents;
+        if (topic->record.n_rounds == o->rounds ||
+            ((o->early_stop || (o->skip_unanimous && topic->record.n_rounds == 1)) && unanimous(d, topic)))
             topic->open = 0;
     }
     return status;
 }
 
 /* ---- The vote ---- */
-
-/* Majority over the answers of one round; returns the turn whose answer won, NULL without any answer. */
-static const struct turn *vote(const struct debate *d, const struct topic *topic, size_t round, size_t *count)
-{
-    const struct turn *best = NULL;
-    double best_logprob = 0;
-    size_t a, b;
-
-    *count = 0;
-    for (a = 0; a < d->options->n_agents; a++) {
-        const struct turn *turn = turn_of(d, topic, round, a);
-        double logprob = 0;
-        size_t votes = 0;
-
-        for (b = 0; turn->answer && b < d->options->n_agents; b++)
-            if (answer_same(&topic->question.key, turn->answer, turn_of(d, topic, round, b)->answer)) {
-                logprob += turn_of(d, topic, round, b)->logprob;
-                votes++;
-            }
-        if (votes && (votes > *count || (votes == *count && logprob / (double)votes > best_logprob))) {
-            best = turn;
-            best_logprob = logprob / (double)votes;
-            *count = votes;
-        }
-    }
-    return best;
-}
 
 /* One more call of agent 0, which states the common answer. */
 static enum status aggregate(struct debate *d, struct topic *topic, struct diag *diag)
@@ -293,8 +261,8 @@ static enum status aggregate(struct debate *d, struct topic *topic, struct diag 
     enum status status;
 
     last_solutions(d, topic, 0, solutions);
-    status =
-        prompt_aggregate(&prompt, &agent->style, &topic->question, solutions, d->options->n_agents, &d->arena, diag);
+    status = prompt_aggregate(&prompt, &agent->style, &topic->record.question, solutions, d->options->n_agents,
+                              &d->arena, diag);
     if (!status)
         status = prompt_tokens(&prompt, &agent->style, &tokens, diag);
     ask.prompt = tokens.ids;
@@ -302,8 +270,8 @@ static enum status aggregate(struct debate *d, struct topic *topic, struct diag 
     ask.sampling.top_p = 1;
     if (!status)
         status = ask_run(agent->speaker->engine, agent->style.tokenizer, &ask, 1, &d->arena, diag);
-    if (!status &&
-        answer_extract(&topic->vote, &topic->question.key, ask.text, ask.length, ask.truncated, &d->arena, diag))
+    if (!status && answer_extract(&topic->record.vote, &topic->record.question.key, ask.text, ask.length, ask.truncated,
+                                  &d->arena, diag))
         status = no_memory(diag);
     d->summary->tokens += ask.n_tokens;
     tokens_free(&tokens);
@@ -312,13 +280,14 @@ static enum status aggregate(struct debate *d, struct topic *topic, struct diag 
 
 static enum status decide(struct debate *d, struct topic *topic, struct diag *diag)
 {
-    const struct turn *winner = vote(d, topic, topic->n_rounds - 1, &topic->votes);
+    struct transcript *t = &topic->record;
+    const struct transcript_turn *winner = transcript_vote(t, t->n_rounds - 1, &t->votes);
     enum status status = STATUS_OK;
 
-    topic->vote = winner ? winner->answer : NULL;
+    t->vote = winner ? winner->answer : NULL;
     if (d->options->aggregate_llm)
         status = aggregate(d, topic, diag);
-    topic->vote_correct = topic->question.has_gold && answer_correct(&topic->question.key, topic->vote);
+    t->vote_correct = t->question.has_gold ? answer_correct(&t->question.key, t->vote) : TRANSCRIPT_UNKNOWN;
     return status;
 }
 
@@ -326,23 +295,23 @@ static void count_topic(struct debate *d, const struct topic *topic)
 {
     struct debate_summary *s = d->summary;
     size_t r, a, votes;
-    const struct turn *first;
+    const struct transcript_turn *first;
 
     s->questions++;
-    if (!topic->question.has_gold)
+    if (!topic->record.question.has_gold)
         return;
     s->with_gold++;
-    first = vote(d, topic, 0, &votes);
-    s->vote_first += first && answer_correct(&topic->question.key, first->answer);
-    s->vote_last += (uint64_t)topic->vote_correct;
+    first = transcript_vote(&topic->record, 0, &votes);
+    s->vote_first += first && answer_correct(&topic->record.question.key, first->answer);
+    s->vote_last += topic->record.vote_correct == 1;
     for (r = 0; r < d->options->rounds; r++)
         for (a = 0; a < d->options->n_agents; a++) {
-            size_t held = r < topic->n_rounds ? r : topic->n_rounds - 1;
+            size_t held = r < topic->record.n_rounds ? r : topic->record.n_rounds - 1;
             int now = turn_of(d, topic, held, a)->correct;
 
             s->right_per_round[r] += (uint64_t)now;
             s->turns_per_round[r]++;
-            if (r > 0 && r < topic->n_rounds) {
+            if (r > 0 && r < topic->record.n_rounds) {
                 int before = turn_of(d, topic, r - 1, a)->correct;
 
                 s->wrong_to_right += !before && now;
@@ -353,70 +322,12 @@ static void count_topic(struct debate *d, const struct topic *topic)
 
 /* ---- The record ---- */
 
-static void put_text(struct buffer *out, const char *name, const char *text)
-{
-    buffer_format(out, "\"%s\":", name);
-    if (text)
-        json_put_string(out, text, strlen(text));
-    else
-        buffer_text(out, "null");
-}
-
-static void put_turn(struct buffer *out, const struct topic *topic, const struct turn *turn, size_t round, size_t agent)
-{
-    buffer_format(out, "{\"round\":%zu,\"agent\":%zu,\"text\":", round, agent);
-    json_put_string(out, turn->text, turn->length);
-    buffer_text(out, ",");
-    put_text(out, "answer", turn->answer);
-    buffer_format(out, ",\"correct\":%s,\"finish\":\"%s\",\"tokens\":%zu,\"logprob\":%.6g}",
-                  !topic->question.has_gold ? "null"
-                  : turn->correct           ? "true"
-                                            : "false",
-                  turn->truncated ? "length" : "stop", turn->tokens, turn->logprob);
-}
-
-static void put_header(struct debate *d, const struct topic *topic)
-{
-    const struct debate_options *o = d->options;
-    struct buffer *out = &d->line;
-
-    buffer_text(out, "{\"v\":1,\"id\":");
-    question_put_id(out, &topic->question);
-    buffer_text(out, ",");
-    put_text(out, "question", topic->question.text);
-    if (topic->question.context) {
-        buffer_text(out, ",");
-        put_text(out, "context", topic->question.context);
-    }
-    buffer_text(out, ",");
-    put_text(out, "gold", topic->question.key.n_golds ? topic->question.key.golds[0] : NULL);
-    buffer_format(out, ",\"kind\":\"%s\",", answer_kind_name(topic->question.key.kind));
-    put_text(out, "model", o->model_name);
-    buffer_format(out, ",\"agents\":%zu,\"rounds\":%zu,\"temperature\":%g,\"seed\":%llu", o->n_agents, topic->n_rounds,
-                  (double)o->agents[0].temperature, (unsigned long long)o->seed);
-}
-
 static enum status write_topic(struct debate *d, const struct topic *topic, struct file_stream *stream,
                                struct diag *diag)
 {
-    struct buffer *out = &d->line;
-    size_t r, a;
-
-    buffer_clear(out);
-    put_header(d, topic);
-    buffer_text(out, ",\"turns\":[");
-    for (r = 0; r < topic->n_rounds; r++)
-        for (a = 0; a < d->options->n_agents; a++) {
-            buffer_text(out, r || a ? "," : "");
-            put_turn(out, topic, turn_of(d, topic, r, a), r, a);
-        }
-    buffer_text(out, "],\"vote\":{");
-    put_text(out, "answer", topic->vote);
-    buffer_format(out, ",\"count\":%zu,\"correct\":%s}}", topic->votes,
-                  !topic->question.has_gold ? "null"
-                  : topic->vote_correct     ? "true"
-                                            : "false");
-    return out->failed ? no_memory(diag) : file_stream_record(stream, out->data, out->length, diag);
+    buffer_clear(&d->line);
+    transcript_put(&d->line, &topic->record);
+    return d->line.failed ? no_memory(diag) : file_stream_record(stream, d->line.data, d->line.length, diag);
 }
 
 /* ---- Windows ---- */

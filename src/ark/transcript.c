@@ -1,0 +1,180 @@
+/* transcript.c - writing debate records, and the vote over their turns. Reading: transcript_read.c.
+ *
+ * Invariant: a record is one line; what transcript_read makes of it, written again, is the same line. */
+#include "transcript.h"
+
+#include <assert.h>
+#include <math.h>
+#include <string.h>
+
+/* ---- writing ---- */
+
+static void put_text(struct buffer *out, const char *name, const char *text)
+{
+    buffer_format(out, "\"%s\":", name);
+    if (text)
+        json_put_string(out, text, strlen(text));
+    else
+        buffer_text(out, "null");
+}
+
+static void put_truth(struct buffer *out, const char *name, int truth)
+{
+    buffer_format(out, "\"%s\":%s", name, truth == TRANSCRIPT_UNKNOWN ? "null" : truth ? "true" : "false");
+}
+
+static void put_count(struct buffer *out, const char *name, int64_t value)
+{
+    if (value == TRANSCRIPT_UNKNOWN)
+        buffer_format(out, "\"%s\":null", name);
+    else
+        buffer_format(out, "\"%s\":%lld", name, (long long)value);
+}
+
+static void put_measure(struct buffer *out, const char *name, double value)
+{
+    if (isnan(value))
+        buffer_format(out, "\"%s\":null", name);
+    else
+        buffer_format(out, "\"%s\":%.6g", name, value);
+}
+
+/* Null, a text, or a list when several are right. */
+static void put_gold(struct buffer *out, const struct answer_key *key)
+{
+    size_t i;
+
+    if (key->n_golds < 2) {
+        put_text(out, "gold", key->n_golds ? key->golds[0] : NULL);
+        return;
+    }
+    buffer_text(out, "\"gold\":");
+    for (i = 0; i < key->n_golds; i++) {
+        buffer_byte(out, i ? ',' : '[');
+        json_put_string(out, key->golds[i], strlen(key->golds[i]));
+    }
+    buffer_byte(out, ']');
+}
+
+static void put_turn(struct buffer *out, const struct transcript_turn *turn)
+{
+    static const char *const finishes[] = {"null", "\"stop\"", "\"length\""};
+
+    buffer_format(out, "{\"round\":%zu,\"agent\":%zu,\"text\":", turn->round, turn->agent);
+    json_put_string(out, turn->text, turn->length);
+    buffer_byte(out, ',');
+    put_text(out, "answer", turn->answer);
+    buffer_byte(out, ',');
+    put_truth(out, "correct", turn->correct);
+    buffer_format(out, ",\"finish\":%s,", finishes[turn->finish]);
+    put_count(out, "tokens", turn->tokens);
+    buffer_byte(out, ',');
+    put_measure(out, "logprob", turn->logprob);
+    buffer_byte(out, '}');
+}
+
+static void put_header(struct buffer *out, const struct transcript *t)
+{
+    const struct question *q = &t->question;
+
+    buffer_text(out, "{\"v\":1,\"id\":");
+    question_put_id(out, q);
+    buffer_byte(out, ',');
+    put_text(out, "question", q->text);
+    buffer_byte(out, ',');
+    if (q->context) {
+        put_text(out, "context", q->context);
+        buffer_byte(out, ',');
+    }
+    put_gold(out, &q->key);
+    buffer_format(out, ",\"kind\":\"%s\",", answer_kind_name(q->key.kind));
+    put_text(out, "model", t->model);
+    buffer_format(out, ",\"agents\":%zu,\"rounds\":%zu,", t->n_agents, t->n_rounds);
+    put_measure(out, "temperature", t->temperature);
+    buffer_byte(out, ',');
+    if (t->has_seed)
+        buffer_format(out, "\"seed\":%llu", (unsigned long long)t->seed);
+    else
+        buffer_text(out, "\"seed\":null");
+}
+
+void transcript_put(struct buffer *out, const struct transcript *t)
+{
+    size_t i;
+
+    put_header(out, t);
+    buffer_text(out, ",\"turns\":[");
+    for (i = 0; i < t->n_turns; i++) {
+        buffer_text(out, i ? "," : "");
+        put_turn(out, &t->turns[i]);
+    }
+    buffer_text(out, "],\"vote\":{");
+    put_text(out, "answer", t->vote);
+    buffer_byte(out, ',');
+    put_count(out, "count", (int64_t)t->votes);
+    buffer_byte(out, ',');
+    put_truth(out, "correct", t->vote_correct);
+    buffer_text(out, "}}");
+}
+
+/* ---- answers and votes ---- */
+
+enum status transcript_grade(struct transcript_turn *turn, const struct question *question, struct arena *arena,
+                             struct diag *diag)
+{
+    enum status status = answer_extract(&turn->answer, &question->key, turn->text, turn->length,
+                                        turn->finish == TURN_TRUNCATED, arena, diag);
+
+    turn->correct = question->has_gold ? answer_correct(&question->key, turn->answer) : TRANSCRIPT_UNKNOWN;
+    return status;
+}
+
+const struct transcript_turn *transcript_last(const struct transcript *t, size_t agent, size_t round)
+{
+    const struct transcript_turn *last = NULL;
+    size_t i;
+
+    for (i = 0; i < t->n_turns; i++)
+        if (t->turns[i].agent == agent && t->turns[i].round <= round)
+            last = &t->turns[i];
+    return last;
+}
+
+/* Agents that agree with this turn, and the mean of their log-probabilities (unknown ones count as 0). */
+static size_t supporters(const struct transcript *t, const struct transcript_turn *const *last, const char *answer,
+                         double *logprob)
+{
+    size_t a, n = 0;
+    double sum = 0;
+
+    for (a = 0; a < t->n_agents; a++) {
+        if (!last[a] || !answer_same(&t->question.key, answer, last[a]->answer))
+            continue;
+        sum += isnan(last[a]->logprob) ? 0 : last[a]->logprob;
+        n++;
+    }
+    *logprob = n ? sum / (double)n : 0;
+    return n;
+}
+
+const struct transcript_turn *transcript_vote(const struct transcript *t, size_t round, size_t *count)
+{
+    const struct transcript_turn *last[TRANSCRIPT_MAX_AGENTS] = {NULL}, *best = NULL;
+    double best_logprob = 0, logprob;
+    size_t a, i, votes;
+
+    assert(t->n_agents <= TRANSCRIPT_MAX_AGENTS);
+    for (i = 0; i < t->n_turns; i++)
+        if (t->turns[i].round <= round)
+            last[t->turns[i].agent] = &t->turns[i];
+    *count = 0;
+    for (a = 0; a < t->n_agents; a++) {
+        votes = last[a] && last[a]->answer ? supporters(t, last, last[a]->answer, &logprob) : 0;
+        if (votes && (votes > *count || (votes == *count && logprob > best_logprob))) {
+            best = last[a];
+            best_logprob = logprob;
+            *count = votes;
+        }
+    }
+    return best;
+}
