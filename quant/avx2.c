@@ -5,17 +5,14 @@
  * Pairs stay in int16 as long as no sum can leave it, and only then widen: with activations of at most 127 in size and
  * codes of b bits a pair is at most 2 * (2^b - 1) * 127, so int16 holds
  *
- *   4 bits: 3810, eight quads     5 bits: 7874, four     6 bits: 16002, two
+ *   4 bits: 3810, eight quads     5 bits: 7874, four     6 bits: 16002, two     8 bits: 2 * 128 * 127 = 32512, one
  *
- * Signed bytes of 8 bits would need |code| and the sign moved to each activation, and allow no sum in int16. They are
- * opened to int16 instead: vpmaddwd does all of a product's work, two a quad like vpmaddubsw + vpmaddwd, and one
- * opening serves many tokens. Everything else is x86_ymm.h. */
+ * where signed 8-bit codes enter as |code| with the sign moved to the activation. (Opening them to int16 for vpmaddwd,
+ * or keeping |code| in the opened block, gained nothing on a Zen 3.) Everything else is x86_ymm.h. */
 #define SIGNED_CODES       1
-#define ANY_WIDE           1
-#define WIDE(class_)       ((class_) == PACK_8)
 #define WEIGH_INTEGERS     1
 #define ADD_HALVES         add_pairs
-#define YMM_TOKENS(class_) 4
+#define YMM_TOKENS(class_) ((class_) == PACK_8 ? 2 : 4) /* measured: signs and magnitudes need registers too */
 #include "x86_ymm.h"
 #include "avx2.h"
 
@@ -89,27 +86,29 @@ INLINE void dot_weighted(__m256i (*sum)[2], struct operand block, struct tokens 
         dot_pairs(sum, block, x, j, step, weights);
 }
 
-/* Half of a quad in int16. */
-INLINE void dot_wide(__m256i (*sum)[2], struct operand block, struct tokens x, int j, int part)
+/* One quad of signed bytes, whose pairs an int16 cannot sum. */
+INLINE void dot_signed(__m256i (*sum)[2], struct operand block, struct tokens x, int j)
 {
-    const __m256i low = wide_at(block, j, part, 0), high = wide_at(block, j, part, 1);
-    __m256i two;
+    const __m256i low = codes_at(block, j, 0), high = codes_at(block, j, 1);
+    const __m256i low_size = _mm256_abs_epi8(low), high_size = _mm256_abs_epi8(high);
+    const struct weights one = no_weights();
+    __m256i quad;
 
-    EACH4(t, x.T, two = broadcast_int(x.q + (8 * j + 4 * part) * x.T + 4 * t);
-          sum[t][0] = in_order(_mm256_add_epi32(sum[t][0], _mm256_madd_epi16(low, two)));
-          sum[t][1] = in_order(_mm256_add_epi32(sum[t][1], _mm256_madd_epi16(high, two))));
+    EACH4(t, x.T, quad = broadcast_int(q_of(x, t) + 4 * j);
+          widen_add(&sum[t][0], _mm256_maddubs_epi16(low_size, _mm256_sign_epi8(quad, low)), one.of[0]);
+          widen_add(&sum[t][1], _mm256_maddubs_epi16(high_size, _mm256_sign_epi8(quad, high)), one.of[1]));
 }
 
 INLINE void dot_quads(__m256i (*sum)[2], struct operand block, struct tokens x, int first, int n)
 {
     int j;
 
-    if (!x.wide) {
+    if (block.class_ != PACK_8) {
         dot_weighted(sum, block, x, first, n, no_weights());
         return;
     }
     for (j = first; j < first + n; j++)
-        EACH4(part, 2, dot_wide(sum, block, x, j, part));
+        dot_signed(sum, block, x, j);
 }
 
 /* The block's whole integer sum sc0 * sum0 + sc1 * sum1, exactly: each half's pairs are widened by its scales, and a

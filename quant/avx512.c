@@ -156,12 +156,12 @@ struct tokens {
 
 INLINE struct tokens tokens_at(const uint8_t *record, int T, size_t i)
 {
-    return (struct tokens){T, record + 32 * i, record + (size_t)T * CHUNK_Q(0) + 4 * i};
+    return (struct tokens){T, record + 32 * i, record + (size_t)T * CHUNK_Q + 4 * i};
 }
 
 INLINE const uint8_t *q_of(struct tokens x, int t)
 {
-    return x.q + CHUNK_Q(0) * t;
+    return x.q + CHUNK_Q * t;
 }
 
 INLINE const uint8_t *a_of(struct tokens x, int t)
@@ -323,7 +323,7 @@ INLINE void packed_tile(enum pack_class class_, struct packed_bytes bytes, int T
     size_t i;
 
     load_sums(acc, T, y, y_stride, begin);
-    for (i = 0; i < run->n; i += CHUNK_BLOCKS, record += (size_t)T * CHUNK_BYTES(0))
+    for (i = 0; i < run->n; i += CHUNK_BLOCKS, record += (size_t)T * CHUNK_BYTES)
         packed_chunk(class_, bytes, T, acc, run, i, run->n - i < CHUNK_BLOCKS ? run->n - i : CHUNK_BLOCKS, record);
     store_sums(acc, T, y, y_stride);
 }
@@ -383,8 +383,8 @@ TILES(2K)
     PACKED_TILE(class_, 4)                                                                                             \
     static packed_kernel *const packed_##class_[] = {packed_##class_##_1, packed_##class_##_2, packed_##class_##_3,    \
                                                      packed_##class_##_4};                                             \
-    static const struct tile_set set_##class_ = {form, 0, HALF_BIAS_BITS, open_##class_,                               \
-                                                 8,    4, tiles_##like,   packed_##class_};                            \
+    static const struct tile_set set_##class_ = {form, HALF_BIAS_BITS, open_##class_,  8,                              \
+                                                 4,    tiles_##like,   packed_##class_};                               \
     TILE_MATMUL(class_, set_##class_, start)
 
 PRODUCT(8, FORM_PLAIN, 8, x->neg128)

@@ -3,7 +3,6 @@
  * All but the dot product is the AVX2 tier's (x86_ymm.h); float products, row kernels and gradients are its very own.
  */
 #define SIGNED_CODES       0
-#define WIDE(class_)       0
 #define WEIGH_INTEGERS     0
 #define ADD_HALVES         add_halves
 #define YMM_TOKENS(class_) 4

@@ -19,9 +19,6 @@
  *
  *   | q: T x 16 x 32 int8 | a: T x 16 f32 | b: T x 16 words | c: T x 16 words |            704 T bytes
  *
- * A tier that multiplies int16 keeps q so: WIDE, 1216 T bytes; k of a quad in the order 0 2 1 3, as even and odd bytes
- * of a packed word are opened.
- *
  *   form         a    b                     c
  *   PLAIN        d    start value (i32)     -           start = -offset * S
  *   MIN          d    ds (f32)              -
@@ -38,18 +35,14 @@
 #include "kernels.h"
 #include <string.h>
 
-#define TILE_TOKENS  8                  /* most tokens of a tile */
-#define CHUNK_BLOCKS 16                 /* a multiple of 8: whole super-blocks */
-#define GROUP_TOKENS 96                 /* spreads the cost of opening; whole tiles of 8, 6 and 4 */
-#define CHUNK_WORDS  (4 * CHUNK_BLOCKS) /* bytes of one token's a, b or c in a record */
+#define TILE_TOKENS  8                   /* most tokens of a tile */
+#define CHUNK_BLOCKS 16                  /* a multiple of 8: whole super-blocks */
+#define GROUP_TOKENS 96                  /* spreads the cost of opening; whole tiles of 8, 6 and 4 */
+#define CHUNK_Q      (32 * CHUNK_BLOCKS) /* bytes of one token's codes in a record */
+#define CHUNK_WORDS  (4 * CHUNK_BLOCKS)  /* and of its a, b or c */
+#define CHUNK_BYTES  (CHUNK_Q + 3 * CHUNK_WORDS)
 #define TILE_SCALES  6
-/* Bytes of one token's codes in a record, and of everything of it. */
-#define CHUNK_Q(wide)     ((wide ? 64 : 32) * CHUNK_BLOCKS)
-#define CHUNK_BYTES(wide) (CHUNK_Q(wide) + 3 * CHUNK_WORDS)
-#ifndef ANY_WIDE
-#define ANY_WIDE 0 /* 1: the tier has a class whose set is wide */
-#endif
-#define AHEAD_BYTES 8192 /* how far ahead a panel that is read from end to end is fetched */
+#define AHEAD_BYTES  8192 /* how far ahead a panel that is read from end to end is fetched */
 
 enum tile_form { FORM_PLAIN, FORM_MIN, FORM_HALVES, FORM_HALVES_MIN, FORM_PAIRS };
 
@@ -144,7 +137,7 @@ static inline struct packed_block packed_block(const struct packed_run *run, str
 
 /* One block of a panel, opened. Codes are as pack.h numbers them: vector j = quad j, lane r = row r. */
 struct opened_block {
-    uint8_t code[ANY_WIDE ? 16 : 8][64]; /* WIDE: vectors 2j and 2j + 1 are k 0 2 and 1 3 of quad j, int16 */
+    uint8_t code[8][64];
     float scale[TILE_SCALES][PACK_ROWS];
 } __attribute__((aligned(64)));
 
@@ -162,7 +155,6 @@ typedef void packed_kernel(float *y, size_t y_stride, const struct packed_run *r
 /* tile[T - 1] takes T tokens, T <= tokens, as packed[T - 1] does; half_bias is added to the start values of HALVES. */
 struct tile_set {
     enum tile_form form;
-    int wide;
     int32_t half_bias;
     open_kernel *open;
     size_t tokens, packed_tokens;
@@ -187,19 +179,6 @@ static inline void stage_copy(uint8_t *to, const void *from, size_t n, size_t bl
         memcpy(to, from, CHUNK_BLOCKS * block_bytes);
     else
         memcpy(to, from, n * block_bytes);
-}
-
-/* n blocks of codes as WIDE has them: token t of T. */
-static inline void stage_wide(uint8_t *record, size_t T, size_t t, const int8_t *q, size_t n)
-{
-    size_t i;
-
-    for (i = 0; i < 32 * n; i += 4) {
-        int16_t even[2] = {q[i], q[i + 2]}, odd[2] = {q[i + 1], q[i + 3]};
-
-        memcpy(record + 2 * i * T + 4 * t, even, sizeof even);
-        memcpy(record + (2 * i + 4) * T + 4 * t, odd, sizeof odd);
-    }
 }
 
 /* neg32 of one half (it lies in pairs) with the bias of HALVES added. */
@@ -242,13 +221,9 @@ static inline void stage_pairs(uint8_t *to, const int32_t *neg32, size_t n)
 static inline void stage_token(uint8_t *record, size_t T, size_t t, const struct tile_set *set, const struct qrows *x,
                                const int32_t *start, size_t at, size_t n)
 {
-    const size_t chunk_q = CHUNK_Q(set->wide);
-    uint8_t *a = record + T * chunk_q + t * CHUNK_WORDS, *b = a + T * CHUNK_WORDS, *c = b + T * CHUNK_WORDS;
+    uint8_t *a = record + T * CHUNK_Q + t * CHUNK_WORDS, *b = a + T * CHUNK_WORDS, *c = b + T * CHUNK_WORDS;
 
-    if (set->wide)
-        stage_wide(record, T, t, x->q + 32 * at, n);
-    else
-        stage_copy(record + t * chunk_q, x->q + 32 * at, n, 32);
+    stage_copy(record + t * CHUNK_Q, x->q + 32 * at, n, 32);
     stage_copy(a, x->d + at, n, 4);
     switch (set->form) {
     case FORM_PLAIN:
@@ -277,9 +252,9 @@ static inline size_t chunks_of(size_t n_blocks)
 }
 
 /* The record of the tile of T tokens that begins with token `first` of the group, for chunk `chunk` of n_chunks. */
-static inline size_t record_at(const struct tile_set *set, size_t first, size_t T, size_t chunk, size_t n_chunks)
+static inline size_t record_at(size_t first, size_t T, size_t chunk, size_t n_chunks)
 {
-    return (first * n_chunks + T * chunk) * CHUNK_BYTES(set->wide);
+    return (first * n_chunks + T * chunk) * CHUNK_BYTES;
 }
 
 /* Tokens [token, token + n_tokens), blocks [block, block + n): tile after tile, in each chunk after chunk. */
@@ -293,7 +268,7 @@ static inline void stage_group(uint8_t *stage, const struct tile_set *set, const
 
         for (t = 0; t < T; t++)
             for (i = 0; i < n; i += CHUNK_BLOCKS)
-                stage_token(stage + record_at(set, first, T, i / CHUNK_BLOCKS, chunks_of(n)), T, t, set, x, start,
+                stage_token(stage + record_at(first, T, i / CHUNK_BLOCKS, chunks_of(n)), T, t, set, x, start,
                             (token + first + t) * x->n_blocks + block + i, n - i < CHUNK_BLOCKS ? n - i : CHUNK_BLOCKS);
     }
 }
@@ -329,7 +304,7 @@ static inline void panel_product(float *y, size_t y_stride, const struct tile_se
             size_t T = n_tokens - t < size ? n_tokens - t : size;
 
             fetch_outputs(y + (t + T) * y_stride, y_stride, n_tokens - t - T < size ? n_tokens - t - T : size);
-            set->tile[T - 1](y + t * y_stride, y_stride, opened, run.n, stage + record_at(set, t, T, chunk, n_chunks),
+            set->tile[T - 1](y + t * y_stride, y_stride, opened, run.n, stage + record_at(t, T, chunk, n_chunks),
                              run.block == 0);
         }
     }
@@ -350,7 +325,7 @@ static inline void tile_matmul(float *y, size_t y_stride, const struct pack *w, 
                                const struct qrows *x, size_t token, size_t n_tokens, const struct tile_set *set,
                                const int32_t *start)
 {
-    uint8_t stage[GROUP_TOKENS * CHUNK_BYTES(ANY_WIDE)] __attribute__((aligned(64)));
+    uint8_t stage[GROUP_TOKENS * CHUNK_BYTES] __attribute__((aligned(64)));
     struct packed_run run = {w, NULL, 0, 0, 0};
     size_t t, p, n, capacity;
 

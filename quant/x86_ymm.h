@@ -4,7 +4,6 @@
  * each, while the quads of a block run; f32 accumulators are touched once per block. The including file defines
  *
  *   SIGNED_CODES         1: dot_quads takes signed 8-bit codes as they are; 0: with the top bit flipped
- *   WIDE(class)          1: the class is multiplied as int16 (x86_tile.h)
  *   YMM_TOKENS(class)    tokens of a tile, at most 4
  *   WEIGH_INTEGERS       1: 6K and 2K are of the form PAIRS
  *   ADD_HALVES           add_halves, or the function of the including file that takes its place
@@ -32,19 +31,18 @@ struct operand {
 
 /* The operands of a tile's T tokens in one block: a record of x86_tile.h, moved on to the block. */
 struct tokens {
-    int T, wide;
+    int T;
     const uint8_t *q, *a;
 };
 
-INLINE struct tokens tokens_at(const uint8_t *record, int T, int wide, size_t i)
+INLINE struct tokens tokens_at(const uint8_t *record, int T, size_t i)
 {
-    return (struct tokens){T, wide, record + (wide ? 64 * (size_t)T : 32) * i,
-                           record + (size_t)T * CHUNK_Q(wide) + 4 * i};
+    return (struct tokens){T, record + 32 * i, record + (size_t)T * CHUNK_Q + 4 * i};
 }
 
 INLINE const uint8_t *q_of(struct tokens x, int t)
 {
-    return x.q + CHUNK_Q(x.wide) * t;
+    return x.q + CHUNK_Q * t;
 }
 
 INLINE const uint8_t *a_of(struct tokens x, int t)
@@ -114,19 +112,6 @@ INLINE __m256i open_quad(enum pack_class class_, const __m256i *in, int j, int h
     if (class_ == PACK_6K)
         return _mm256_or_si256(low, masked(shifted(in[8 + 2 * (j / 4) + h], 4 - 2 * (j % 4)), 48));
     return low;
-}
-
-/* k 0 2 (part 0) or 1 3 (part 1) of each quad of signed bytes, as int16. */
-INLINE __m256i widened(__m256i codes, int part)
-{
-    return _mm256_srai_epi16(part ? codes : _mm256_slli_epi16(codes, 8), 8);
-}
-
-INLINE __m256i wide_at(struct operand block, int j, int part, int h)
-{
-    if (block.is_packed)
-        return widened(open_quad(block.class_, (const __m256i *)block.codes, j, h), part);
-    return _mm256_load_si256((const __m256i *)(block.w->code[2 * j + part] + 32 * h));
 }
 
 INLINE __m256i codes_at(struct operand block, int j, int h)
@@ -334,7 +319,7 @@ INLINE void tile(enum pack_class class_, int T, float *y, size_t y_stride, const
 
     load_sums(acc, T, y, y_stride, begin);
     for (i = 0; i < n_blocks; i++)
-        add_operand(acc, (struct operand){class_, 0, &w[i], NULL}, tokens_at(record, T, WIDE(class_), i));
+        add_operand(acc, (struct operand){class_, 0, &w[i], NULL}, tokens_at(record, T, i));
     store_sums(acc, T, y, y_stride);
 }
 
@@ -349,7 +334,7 @@ INLINE void packed_chunk(enum pack_class class_, struct packed_bytes bytes, int 
         struct opened_block scales; /* only they are opened here; they stay in registers */
 
         open_scales(class_, &scales, in);
-        add_operand(acc, (struct operand){class_, 1, &scales, in.codes}, tokens_at(record, T, WIDE(class_), i));
+        add_operand(acc, (struct operand){class_, 1, &scales, in.codes}, tokens_at(record, T, i));
     }
 }
 
@@ -360,7 +345,7 @@ INLINE void packed_tile(enum pack_class class_, struct packed_bytes bytes, int T
     size_t i;
 
     load_sums(acc, T, y, y_stride, begin);
-    for (i = 0; i < run->n; i += CHUNK_BLOCKS, record += (size_t)T * CHUNK_BYTES(WIDE(class_)))
+    for (i = 0; i < run->n; i += CHUNK_BLOCKS, record += (size_t)T * CHUNK_BYTES)
         packed_chunk(class_, bytes, T, acc, run, i, run->n - i < CHUNK_BLOCKS ? run->n - i : CHUNK_BLOCKS, record);
     store_sums(acc, T, y, y_stride);
 }
@@ -375,13 +360,8 @@ INLINE void open_run(enum pack_class class_, struct packed_bytes bytes, struct o
         const __m256i *codes = (const __m256i *)in.codes;
         __m256i *to = (__m256i *)out[i].code;
 
-        if (WIDE(class_))
-            EACH(j, 8,
-                 EACH4(i2, 4,
-                       _mm256_store_si256(to + 4 * j + i2, widened(open_quad(class_, codes, j, i2 % 2), i2 / 2))));
-        else
-            EACH(j, 8, _mm256_store_si256(to + 2 * j, open_quad(class_, codes, j, 0));
-                 _mm256_store_si256(to + 2 * j + 1, open_quad(class_, codes, j, 1)));
+        EACH(j, 8, _mm256_store_si256(to + 2 * j, open_quad(class_, codes, j, 0));
+             _mm256_store_si256(to + 2 * j + 1, open_quad(class_, codes, j, 1)));
         open_scales(class_, &out[i], in);
     }
 }
@@ -424,7 +404,7 @@ TILES(2K)
     PACKED_TILE(class_, 2)                                                                                             \
     static packed_kernel *const packed_##class_[] = {packed_##class_##_1, packed_##class_##_2};                        \
     static const struct tile_set set_##class_ = {                                                                      \
-        form, WIDE(PACK_##class_), 0, open_##class_, YMM_TOKENS(PACK_##class_), 2, tiles_##like, packed_##class_};     \
+        form, 0, open_##class_, YMM_TOKENS(PACK_##class_), 2, tiles_##like, packed_##class_};                          \
     TILE_MATMUL(class_, set_##class_, start)
 
 PRODUCT(8, FORM_PLAIN, 8, x->neg128)
