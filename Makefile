@@ -86,7 +86,7 @@ REPLAYS  := $(FUZZ:%=$(BUILD)/tests/fuzz/replay_%)
 TEST_OBJ := $(TESTS:=.o) $(FUZZ:%=$(BUILD)/tests/fuzz/fuzz_%.o) $(BUILD)/tests/fuzz/replay.o
 
 .PHONY: all lib program build-tests test test-data check check-asan check-ubsan check-tsan check-valgrind check-arm \
-        bench fuzz-replay $(FUZZ:%=fuzz-%) install help clean format
+        bench world fuzz-replay $(FUZZ:%=fuzz-%) install help clean format
 .SECONDARY: $(TEST_OBJ)
 .DELETE_ON_ERROR:
 
@@ -141,7 +141,7 @@ $(TESTS): $(BUILD)/tests/%: $(BUILD)/tests/%.o $(REF_OBJ) $(CMD_LIB) $(LIB)
 
 # One line per test, then "N passed, N failed"; the exit status is the verdict.
 TEST_ENV = CC="$(CC)" BUILD="$(BUILD)" LIB="$(LIB)" ARKLET="$(BUILD)/arklet" RUN="$(RUN)" MODE="$(MODE)" ONLY="$(ONLY)"
-test: build-tests $(if $(ONLY),,lib $(if $(filter release$(RUN),$(MODE)),all,program))
+test: build-tests $(if $(ONLY),,lib world $(if $(filter release$(RUN),$(MODE)),all,program))
 	@$(TEST_ENV) sh tests/run.sh $(TESTS) $(if $(ONLY),,$(REPLAYS))
 
 check: test
@@ -186,6 +186,13 @@ $(REPLAYS): $(BUILD)/tests/fuzz/replay_%: $(BUILD)/tests/fuzz/fuzz_%.o $(BUILD)/
 	$(SAY)
 	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
+# The world of problems that the models of fixtures/ learn (tests/world/).
+WORLD_OBJ := $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/world/*.c))
+world: $(BUILD)/world
+$(BUILD)/world: $(WORLD_OBJ) $(LIB)
+	$(SAY)
+	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
 fuzz-replay: $(REPLAYS)
 	@$(TEST_ENV) sh tests/run.sh $(REPLAYS)
 
@@ -212,9 +219,10 @@ help:
 	@echo "make bench           the speed tables"
 	@echo "make fuzz-NAME       fuzz one parser with clang for SECONDS_PER_TARGET=60: $(FUZZ)"
 	@echo "make fuzz-replay     feed all fuzz targets their corpus, with any compiler"
+	@echo "make world           the generator of problems: $(BUILD)/world"
 	@echo "make install         to PREFIX=$(PREFIX)"
 	@echo "make format, clean   clang-format the tree; remove build products"
 
-DEPS := $(LIB_OBJ:.o=.d) $(CMD_OBJ:.o=.d) $(REF_OBJ:.o=.d) $(TEST_OBJ:.o=.d)
+DEPS := $(LIB_OBJ:.o=.d) $(CMD_OBJ:.o=.d) $(REF_OBJ:.o=.d) $(TEST_OBJ:.o=.d) $(WORLD_OBJ:.o=.d)
 $(DEPS): ;
 -include $(DEPS)
