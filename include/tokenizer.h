@@ -69,9 +69,10 @@ struct vocabulary {
 
 enum status tokenizer_create(struct tokenizer **tokenizer, const struct vocabulary *vocabulary, struct diag *diag);
 /* From the tokenizer.* keys. STATUS_UNSUPPORTED names an unknown model or pre-tokeniser and lists the known ones. A
- * file without tokenizer.ggml.model gives *tokenizer = NULL and STATUS_OK. */
+ * file without tokenizer.ggml.model, or with "no_vocab" there, gives *tokenizer = NULL and STATUS_OK. */
 enum status tokenizer_from_gguf(struct tokenizer **tokenizer, const struct gguf *gguf, struct diag *diag);
-/* From tokenizer.json, tokenizer_config.json, chat_template.jinja of a folder. No tokenizer.json: NULL, STATUS_OK. */
+/* From tokenizer.json, tokenizer_config.json, chat_template.jinja of a folder, or of the folder of a tokenizer.json; a
+ * .json of another name stands for itself alone. No such file: NULL, STATUS_OK. */
 enum status tokenizer_from_hf(struct tokenizer **tokenizer, const char *folder, struct diag *diag);
 /* Either of them, by what `path` is; here a missing tokenizer is an error. */
 enum status tokenizer_load(struct tokenizer **tokenizer, const char *path, struct diag *diag);

@@ -75,6 +75,10 @@ static inline size_t piece_length(const struct tokenizer *t, int32_t id)
     return t->offsets[id + 1] - t->offsets[id] - 1;
 }
 
+/* GPT-2's byte alphabet: whether a byte is written as itself, and the character that stands for it. */
+int lexicon_is_plain(int byte);
+uint32_t lexicon_byte_character(int byte);
+
 uint64_t hash_bytes(const char *bytes, size_t length);
 /* The normal piece of exactly these bytes, TOKEN_NONE. */
 int32_t piece_find(const struct tokenizer *t, const char *bytes, size_t length);

@@ -21,10 +21,22 @@ static enum status no_memory(const struct tokenizer *t, struct diag *diag)
     return diag_fail(diag, STATUS_MEMORY, "%s: no memory for a vocabulary of %zu pieces", t->name, t->n_pieces);
 }
 
+int lexicon_is_plain(int byte)
+{
+    return (byte >= 33 && byte <= 126) || (byte >= 161 && byte <= 172) || (byte >= 174 && byte <= 255);
+}
+
+uint32_t lexicon_byte_character(int byte)
+{
+    if (lexicon_is_plain(byte))
+        return (uint32_t)byte;
+    return 256 + (uint32_t)(byte < 33 ? byte : byte < 161 ? byte - 94 : 67);
+}
+
 /* The byte that a character of GPT-2's alphabet stands for, -1 for others. */
 static int byte_of(uint32_t code)
 {
-    if ((code >= 33 && code <= 126) || (code >= 161 && code <= 172) || (code >= 174 && code <= 255))
+    if (code < 256 && lexicon_is_plain((int)code))
         return (int)code;
     if (code < 256 || code >= 256 + 68)
         return -1;

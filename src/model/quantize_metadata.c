@@ -46,7 +46,7 @@ static float default_attn_scale(const struct config *c)
     return 1.0f / sqrtf((float)(is_27b ? c->dim / c->n_heads : c->head_dim));
 }
 
-enum status quantize_put_metadata(struct gguf_writer *w, const struct source *source, struct diag *diag)
+void quantize_put_config(struct gguf_writer *w, const struct source *source)
 {
     const struct config *c = &source->config;
     const char *arch = arch_name(c->arch);
@@ -65,5 +65,10 @@ enum status quantize_put_metadata(struct gguf_writer *w, const struct source *so
         gguf_put_f32(w, key(name, c, "attention.scale"), c->attn_scale);
     }
     put_window(w, c);
-    return quantize_put_tokenizer(w, source, diag);
+}
+
+enum status quantize_put_metadata(struct gguf_writer *w, const struct source *source, struct diag *diag)
+{
+    quantize_put_config(w, source);
+    return quantize_put_tokenizer(w, source->path, (size_t)source->config.vocab_size, diag);
 }

@@ -13,6 +13,9 @@ enum dtype quantize_choose(const struct quantize_type *type, int pure, const str
 
 /* Everything but general.file_type and general.quantization_version that a GGUF of this folder needs. */
 enum status quantize_put_metadata(struct gguf_writer *writer, const struct source *source, struct diag *diag);
-enum status quantize_put_tokenizer(struct gguf_writer *writer, const struct source *source, struct diag *diag);
+/* Its parts: the architecture, sizes and constants; the tokenizer of a folder or tokenizer.json, with unused tokens up
+ * to vocab_size (a folder without one: nothing is put). */
+void quantize_put_config(struct gguf_writer *writer, const struct source *source);
+enum status quantize_put_tokenizer(struct gguf_writer *writer, const char *path, size_t vocab_size, struct diag *diag);
 
 #endif

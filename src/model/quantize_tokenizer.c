@@ -23,7 +23,7 @@ struct piece {
 };
 
 struct conversion {
-    const struct source *source;
+    const char *path; /* of the folder or tokenizer.json */
     struct gguf_writer *writer;
     struct diag *diag;
     struct tokenizer *tokenizer;
@@ -38,7 +38,7 @@ struct conversion {
 
 static enum status no_memory(struct conversion *c)
 {
-    return diag_fail(c->diag, STATUS_MEMORY, "%s: no memory for the tokenizer", c->source->path);
+    return diag_fail(c->diag, STATUS_MEMORY, "%s: no memory for the tokenizer", c->path);
 }
 
 /* *root stays NULL when the folder has no such file. */
@@ -46,10 +46,10 @@ static enum status read_json(struct conversion *c, const char *file, const struc
 {
     struct buffer path = {0}, text = {0};
     enum status status = STATUS_OK;
-    buffer_format(&path, "%s/%s", c->source->path, file);
+    int can_be = tokenizer_hf_file(&path, c->path, file);
     if (path.failed) {
         status = no_memory(c);
-    } else if (file_exists(path.data)) {
+    } else if (can_be && file_exists(path.data)) {
         status = file_read(&text, path.data, MAX_TOKENIZER_BYTES, c->diag);
         if (!status) {
             status = json_parse(root, text.data ? text.data : "", text.length, &c->arena, path.data, 0, NULL, c->diag);
@@ -233,7 +233,10 @@ static void put_id(struct conversion *c, const char *key, int32_t id)
 static void put_specials(struct conversion *c)
 {
     const char *template = tokenizer_chat_template(c->tokenizer);
-    put_id(c, "tokenizer.ggml.bos_token_id", tokenizer_bos(c->tokenizer));
+    /* A byte-level file without BOS would get a number of GPT-2's vocabulary from its readers. */
+    int32_t bos = tokenizer_bos(c->tokenizer);
+    bos = bos < 0 && c->split.kind == VOCABULARY_BYTES ? tokenizer_eos(c->tokenizer) : bos;
+    put_id(c, "tokenizer.ggml.bos_token_id", bos);
     put_id(c, "tokenizer.ggml.eos_token_id", tokenizer_eos(c->tokenizer));
     put_id(c, "tokenizer.ggml.unknown_token_id", unknown_token(c));
     put_id(c, "tokenizer.ggml.padding_token_id", config_token(c, "pad_token"));
@@ -249,7 +252,7 @@ static void put_specials(struct conversion *c)
 static enum status put_keys(struct conversion *c)
 {
     const struct json *model = json_get(c->root, "model"), *merges = json_get(model, "merges");
-    c->split.name = c->source->path;
+    c->split.name = c->path;
     c->split.ignore_merges = json_bool(model, "ignore_merges", 0);
     enum status status = recognise_splitting(&c->split, c->root, c->diag);
     if (!status) {
@@ -270,14 +273,14 @@ static enum status put_keys(struct conversion *c)
     return status;
 }
 
-enum status quantize_put_tokenizer(struct gguf_writer *writer, const struct source *source, struct diag *diag)
+enum status quantize_put_tokenizer(struct gguf_writer *writer, const char *path, size_t vocab_size, struct diag *diag)
 {
-    struct conversion c = {.source = source, .writer = writer, .diag = diag, .n = (size_t)source->config.vocab_size};
+    struct conversion c = {.path = path, .writer = writer, .diag = diag, .n = vocab_size};
     arena_init(&c.arena, "tokenizer", 0);
-    enum status status = tokenizer_from_hf(&c.tokenizer, source->path, diag);
+    enum status status = tokenizer_from_hf(&c.tokenizer, path, diag);
     if (!status && c.tokenizer && tokenizer_vocab_size(c.tokenizer) > c.n) {
-        status = diag_fail(diag, STATUS_FORMAT, "%s: the tokenizer has %zu tokens, the embedding only %zu rows",
-                           source->path, tokenizer_vocab_size(c.tokenizer), c.n);
+        status = diag_fail(diag, STATUS_FORMAT, "%s: the tokenizer has %zu tokens, the embedding only %zu rows", path,
+                           tokenizer_vocab_size(c.tokenizer), c.n);
     }
     if (!status && c.tokenizer) {
         status = read_json(&c, "tokenizer.json", &c.root);

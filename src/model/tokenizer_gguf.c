@@ -257,7 +257,7 @@ enum status tokenizer_from_gguf(struct tokenizer **tokenizer, const struct gguf 
     enum status status = gguf_string(gguf, "tokenizer.ggml.model", &model, &length, diag);
 
     *tokenizer = NULL;
-    if (status || !model)
+    if (status || !model || (length == 8 && memcmp(model, "no_vocab", 8) == 0))
         return status;
     arena_init(&g.arena, "vocabulary", 0);
     g.vocabulary.name = gguf->path;
@@ -282,10 +282,13 @@ static enum status load_gguf(struct tokenizer **tokenizer, const char *path, str
 
 enum status tokenizer_load(struct tokenizer **tokenizer, const char *path, struct diag *diag)
 {
+    size_t length = strlen(path);
     enum status status;
 
     *tokenizer = NULL;
-    status = file_is_folder(path) ? tokenizer_from_hf(tokenizer, path, diag) : load_gguf(tokenizer, path, diag);
+    status = file_is_folder(path) || (length > 5 && strcmp(path + length - 5, ".json") == 0)
+                 ? tokenizer_from_hf(tokenizer, path, diag)
+                 : load_gguf(tokenizer, path, diag);
     if (!status && !*tokenizer)
         return diag_fail(diag, STATUS_FORMAT, "%s: expected a tokenizer, found none", path);
     return status;

@@ -4,6 +4,9 @@
  *   tokenizer_config.json  bos_token, eos_token, unk_token, add_bos_token, chat_template
  *   chat_template.jinja    newer folders keep the template here
  *
+ * A tokenizer.json given by itself is read with the other two beside it; one of another name is all there is, and its
+ * BOS and EOS are the control tokens of the classical names.
+ *
  * Read are BPE models: byte-level ones, and SentencePiece's in the form with byte_fallback. A token is control when it
  * is marked special, user-defined when it was merely added. BOS is added when add_bos_token says so; without it, when
  * the post-processor writes one; without that, as for a GGUF: SentencePiece and Llama 3 add it. */
@@ -30,14 +33,35 @@ static enum status no_memory(const struct gathered *g)
     return diag_fail(g->diag, STATUS_MEMORY, "%s: no memory for the vocabulary", g->vocabulary.name);
 }
 
-/* "<folder>/<file>" in the arena. */
+static int is_json_file(const char *path)
+{
+    size_t n = strlen(path);
+
+    return n > 5 && strcmp(path + n - 5, ".json") == 0 && !file_is_folder(path);
+}
+
+int tokenizer_hf_file(struct buffer *out, const char *path, const char *file)
+{
+    const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+
+    buffer_clear(out);
+    if (!is_json_file(path))
+        buffer_format(out, "%s/%s", path, file);
+    else if (strcmp(file, "tokenizer.json") == 0)
+        buffer_text(out, path);
+    else if (strcmp(name, "tokenizer.json") == 0)
+        buffer_format(out, "%.*s%s", (int)(name - path), path, file);
+    return out->length > 0;
+}
+
+/* The path of one of the tokenizer's files in the arena, "" when there cannot be one. */
 static const char *path_of(struct gathered *g, const char *file)
 {
     struct buffer path = {0};
     const char *copy;
 
-    buffer_format(&path, "%s/%s", g->folder, file);
-    copy = path.failed ? NULL : arena_text(&g->arena, path.data, path.length);
+    tokenizer_hf_file(&path, g->folder, file);
+    copy = path.failed ? NULL : arena_text(&g->arena, path.length ? path.data : "", path.length);
     buffer_free(&path);
     return copy;
 }
@@ -50,7 +74,7 @@ static enum status read_json(struct gathered *g, const char *path, const struct 
 
     if (!path)
         return no_memory(g);
-    if (!file_exists(path))
+    if (!*path || !file_exists(path))
         return STATUS_OK;
     status = file_read(&text, path, JSON_LIMIT, g->diag);
     if (!status)
@@ -212,8 +236,21 @@ static const char *processor_bos(const struct gathered *g)
     return NULL;
 }
 
+/* The first of these names that is a control token. */
+static int32_t classical_token(const struct gathered *g, const char *const *names)
+{
+    for (; *names; names++) {
+        int32_t id = id_of(g, *names);
+        if (id >= 0 && g->types[id] == TOKEN_CONTROL)
+            return id;
+    }
+    return TOKEN_NONE;
+}
+
 static enum status gather_specials(struct gathered *g, const struct json *model)
 {
+    static const char *const ends[] = {"<|endoftext|>", "</s>", "<|end_of_text|>", "<eos>", "<|im_end|>", NULL};
+    static const char *const begins[] = {"<s>", "<|begin_of_text|>", "<bos>", NULL};
     struct vocabulary *v = &g->vocabulary;
     const struct json *add_bos = json_get(g->config, "add_bos_token");
     const char *processor = processor_bos(g), *bos = config_token(g, "bos_token");
@@ -221,6 +258,10 @@ static enum status gather_specials(struct gathered *g, const struct json *model)
 
     v->bos = id_of(g, bos ? bos : processor);
     v->eos = id_of(g, config_token(g, "eos_token"));
+    if (!g->config) { /* a tokenizer.json alone does not say which they are */
+        v->eos = classical_token(g, ends);
+        v->bos = v->bos >= 0 ? v->bos : classical_token(g, begins);
+    }
     v->unk = id_of(g, config_token(g, "unk_token"));
     if (v->unk < 0)
         v->unk = id_of(g, json_string(model, "unk_token", NULL));

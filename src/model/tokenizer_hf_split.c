@@ -6,10 +6,12 @@
  *                                          {"type": "ByteLevel", "use_regex": true}]}       ->   "digit;gpt2;"
  *
  * Split stands with its pattern, as published. An unknown signature is an error: a pattern that is only similar would
- * give other tokens. Unicode normalisation (NFC) is not done: texts keep their bytes. */
+ * give other tokens. Unicode normalisation (NFC) is not done: texts keep their bytes. The patterns also serve to write
+ * the pre_tokenizer of a new vocabulary. */
 #include <string.h>
 #include "lexicon.h"
 #include "tokenizer_hf.h"
+#include "tokenizer_parts.h"
 
 #define CONTRACTIONS   "(?i:'s|'t|'re|'ve|'m|'ll|'d)"
 #define REST(marks)    "| ?[^\\s" marks "]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
@@ -52,6 +54,62 @@ static const struct known_signature known[] = {
     {"[\r\n];\\s?[A-Za-z\1;\\s?[!-/:-~\1;\\s+$;" CJK_PATTERN ";number;bytes;", "deepseek-llm"},
     {"punctuation;gpt2;number;[0-9][0-9][0-9];", "falcon"},
 };
+
+/* How a tokenizer.json writes the splittings that new vocabularies may have: a pattern before the bytes, or GPT-2's own
+ * with or without single digits before it. */
+static const struct written_splitting {
+    const char *pre;
+    const char *pattern; /* NULL: ByteLevel's own */
+    int digits;
+} written[] = {
+    {"gpt-2", NULL, 0},
+    {"smollm", NULL, 1},
+    {"qwen2", QWEN2_PATTERN, 0},
+    {"llama-bpe", LLAMA3_PATTERN, 0},
+    {"qwen35", QWEN35_PATTERN, 0},
+    {"tekken", TEKKEN_PATTERN, 0},
+    {"gpt-4o", GPT4O_PATTERN, 0},
+};
+
+static const struct written_splitting *find_written(const char *pre)
+{
+    for (size_t i = 0; i < sizeof written / sizeof written[0]; i++) {
+        if (strcmp(written[i].pre, pre) == 0)
+            return &written[i];
+    }
+    return NULL;
+}
+
+int tokenizer_can_write_splitting(const char *pre)
+{
+    return find_written(pre) != NULL;
+}
+
+const char *tokenizer_written_splittings(void)
+{
+    return "gpt-2 smollm qwen2 llama-bpe qwen35 tekken gpt-4o";
+}
+
+void tokenizer_put_splitting(struct buffer *json, const char *pre)
+{
+    static const char bytes[] = "{\"type\": \"ByteLevel\", \"add_prefix_space\": false, \"trim_offsets\": true, "
+                                "\"use_regex\": ";
+    const struct written_splitting *w = find_written(pre);
+
+    if (w->pattern) {
+        buffer_text(json,
+                    "{\"type\": \"Sequence\", \"pretokenizers\": [{\"type\": \"Split\", \"pattern\": {\"Regex\": ");
+        json_put_string(json, w->pattern, strlen(w->pattern));
+        buffer_format(json, "}, \"behavior\": \"Isolated\", \"invert\": false}, %sfalse}]}", bytes);
+    } else if (w->digits) {
+        buffer_format(json,
+                      "{\"type\": \"Sequence\", \"pretokenizers\": [{\"type\": \"Digits\", "
+                      "\"individual_digits\": true}, %strue}]}",
+                      bytes);
+    } else {
+        buffer_format(json, "%strue}", bytes);
+    }
+}
 
 static int matches(const char *pattern, const char *text)
 {
