@@ -43,6 +43,7 @@ struct trainer {
     uint64_t step;                   /* updates done */
     uint64_t tokens;                 /* trained on so far */
     double learning_rate, grad_norm; /* of the last step */
+    double seconds;                  /* of all updates: norm, clipping, update, derived copies */
 };
 
 /* Bytes of gradients, moments and workspace. */

@@ -16,21 +16,21 @@ INLINE __m256i first_lanes(size_t n)
     return _mm256_cmpgt_epi32(_mm256_set1_epi32((int)n), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
 }
 
-/* Vector v of `vecs`; the mask belongs to the last one. */
-INLINE __m256 load(const float *p, int v, int vecs, __m256i last)
+/* Vector v of `vecs`; the mask, if there is one, belongs to the last. */
+INLINE __m256 load(const float *p, int v, int vecs, int masked, __m256i last)
 {
-    return v == vecs - 1 ? _mm256_maskload_ps(p + LANES * v, last) : _mm256_loadu_ps(p + LANES * v);
+    return masked && v == vecs - 1 ? _mm256_maskload_ps(p + LANES * v, last) : _mm256_loadu_ps(p + LANES * v);
 }
 
-INLINE void store(float *p, int v, int vecs, __m256i last, __m256 value)
+INLINE void store(float *p, int v, int vecs, int masked, __m256i last, __m256 value)
 {
-    if (v == vecs - 1)
+    if (masked && v == vecs - 1)
         _mm256_maskstore_ps(p + LANES * v, last, value);
     else
         _mm256_storeu_ps(p + LANES * v, value);
 }
 
-INLINE void float_tile(int rows, int vecs, struct float_tile t)
+INLINE void float_tile(int rows, int vecs, int masked, struct float_tile t)
 {
     const __m256i last = first_lanes(t.last);
     __m256 sum[FLOAT_ROWS][FLOAT_VECS], b[FLOAT_VECS], a;
@@ -38,19 +38,22 @@ INLINE void float_tile(int rows, int vecs, struct float_tile t)
 
     EACH(i, rows, EACH(v, vecs, sum[i][v] = _mm256_setzero_ps()));
     if (t.accumulate)
-        EACH(i, rows, EACH(v, vecs, sum[i][v] = load(t.c + i * t.c_row, v, vecs, last)));
+        EACH(i, rows, EACH(v, vecs, sum[i][v] = load(t.c + i * t.c_row, v, vecs, masked, last)));
     for (p = 0; p < t.k; p++, t.a += t.a_col, t.b += t.b_row) {
-        EACH(v, vecs, b[v] = load(t.b, v, vecs, last));
+        EACH(v, vecs, b[v] = load(t.b, v, vecs, masked, last));
         EACH(i, rows, a = _mm256_set1_ps(t.a[i * t.a_row]);
              EACH(v, vecs, sum[i][v] = _mm256_fmadd_ps(a, b[v], sum[i][v])));
     }
-    EACH(i, rows, EACH(v, vecs, store(t.c + i * t.c_row, v, vecs, last, sum[i][v])));
+    EACH(i, rows, EACH(v, vecs, store(t.c + i * t.c_row, v, vecs, masked, last, sum[i][v])));
 }
 
 #define TILE(vecs, rows)                                                                                               \
     static void tile_##vecs##_##rows(const struct float_tile *tile)                                                    \
     {                                                                                                                  \
-        float_tile(rows, vecs, *tile);                                                                                 \
+        if (tile->last == LANES) /* masked stores are slow on some processors */                                       \
+            float_tile(rows, vecs, 0, *tile);                                                                          \
+        else                                                                                                           \
+            float_tile(rows, vecs, 1, *tile);                                                                          \
     }
 #define TILES_2(vecs) TILE(vecs, 1) TILE(vecs, 2)
 #define TILES_6(vecs) TILES_2(vecs) TILE(vecs, 3) TILE(vecs, 4) TILE(vecs, 5) TILE(vecs, 6)

@@ -5,10 +5,16 @@
  *            b: vecs vectors                    vector v of step p:  b + p * b_row + v * lanes
  *   a: rows  c: rows x vecs vectors             element i of step p: a + i * a_row + p * a_col
  *
- * gemm_f32 walks c in strips of columns. When many rows read a strip of b, it is first copied, a few rows at a time,
- * into a block that stays in the first-level cache (unless all of b is that small). matmul_f has rows = tokens and
- * columns = the rows of some panels, which are always widened or copied into that block. Accumulators go back to c
- * between blocks, which is exact. */
+ * gemm_f32 walks c in blocks of rows, those in strips of columns (Goto and van de Geijn 2008, "Anatomy of
+ * high-performance matrix multiplication"):
+ *
+ *   a few hundred steps of k at a time: | for each block of rows of c: a's part of them stays in the second-level cache
+ *                                       |   for each strip of columns: b's part is copied into the first-level cache
+ *                                       |     for each tile of rows
+ *
+ * A transposed a is copied too, tile by tile. Few rows read b where it is. matmul_f has rows = tokens and columns = the
+ * rows of some panels, which are always widened or copied into the block. Accumulators go back to c between the parts
+ * of k, which is exact. */
 #ifndef ARKLET_QUANT_X86_GEMM_H
 #define ARKLET_QUANT_X86_GEMM_H
 
@@ -17,7 +23,10 @@
 
 #define FLOAT_VECS  8             /* most vectors of a tile */
 #define FLOAT_ROWS  12            /* most rows of a tile */
-#define BLOCK_FLOAT (96 * 4 * 16) /* 24 KiB */
+#define BLOCK_FLOAT (96 * 4 * 16) /* 24 KiB: of b, in the first-level cache */
+#define DEPTH       256           /* most steps of k at once: then a tile's rows of a fit beside that block */
+#define BLOCK_A     (64 * 1024)   /* 256 KiB: of a, in the second-level cache */
+#define TURNED_ROWS 96            /* of a transposed a, which is copied: 96 KiB */
 #define FETCH_DEPTH 192           /* longer rows of a would push each other out of the cache */
 #define COPY_ROWS   24            /* rows of c from which copying b pays */
 
@@ -61,14 +70,24 @@ static inline size_t tile_rows(size_t most, size_t m)
     return (m + n_tiles - 1) / n_tiles;
 }
 
-/* Asks the memory for the rows of a that the next tile reads: short pieces, too far apart for hardware to foresee. */
+/* The next part of k when `k` steps are left: parts of about equal depth, a block of b at most `width` wide. */
+static inline size_t part_of(size_t k, size_t width)
+{
+    size_t most = smaller(DEPTH, BLOCK_FLOAT / width), n = (k + most - 1) / most;
+
+    return n > 1 ? (k + n - 1) / n : k;
+}
+
+/* Asks the memory for what the next tile reads: short pieces, too far apart for hardware to foresee. */
 static inline void fetch_rows(const struct float_tile *tile, size_t rows)
 {
     size_t i, p;
 
-    for (i = 0; i < rows && tile->a_col == 1 && tile->k <= FETCH_DEPTH; i++)
-        for (p = 0; p < tile->k; p += 16)
+    for (i = 0; i < rows; i++) {
+
+        for (p = 0; p < tile->k && tile->a_col == 1 && tile->k <= FETCH_DEPTH; p += 16)
             __builtin_prefetch(tile->a + i * tile->a_row + p);
+    }
 }
 
 /* All rows of c. */
@@ -86,24 +105,100 @@ static inline void float_rows(const struct float_tiles *tiles, struct float_tile
     }
 }
 
-/* A strip of n columns of c, b copied block by block; rows of the block are whole vectors. */
-static inline void gemm_strip_copied(const struct float_tiles *tiles, struct float_tile tile, size_t m, size_t n)
+/* The same with a as copy_rows left it: [k][rows] of each tile behind that of the one before. */
+static inline void float_rows_copied(const struct float_tiles *tiles, struct float_tile tile, size_t vecs, size_t most,
+                                     size_t m)
 {
-    float block[BLOCK_FLOAT] __attribute__((aligned(64)));
-    size_t vecs = (n + tiles->lanes - 1) / tiles->lanes, width = vecs * tiles->lanes, k = tile.k, p, i;
+    size_t rows;
+
+    for (; m > 0; m -= rows) {
+        rows = tile_rows(most, m);
+        tile.a_row = 1;
+        tile.a_col = rows;
+        tiles->tile[vecs][rows](&tile);
+        tile.c += rows * tile.c_row;
+        tile.a += rows * tile.k;
+    }
+}
+
+static inline int turned(const struct float_tile *tile)
+{
+    return tile->a_row == 1 && tile->a_col != 1;
+}
+
+/* m rows of a transposed a (a_row = 1) in tiles of at most `most` rows. */
+static inline void copy_rows(float *to, const struct float_tile *tile, size_t most, size_t m)
+{
+    size_t rows, p, i, first = 0;
+
+    for (; m > 0; m -= rows, first += rows) {
+        rows = tile_rows(most, m);
+        for (p = 0; p < tile->k; p++)
+            for (i = 0; i < rows; i++)
+                *to++ = tile->a[p * tile->a_col + first + i];
+    }
+}
+
+/* k rows of n floats, from rows `stride` floats apart to rows of `width`. */
+static inline void copy_strip(float *to, size_t width, const float *from, size_t stride, size_t k, size_t n)
+{
+    size_t p, i;
+
+    for (p = 0; p < k; p++, to += width, from += stride) {
+        for (i = 0; i + 8 <= n; i += 8)
+            memcpy(to + i, from + i, 8 * sizeof *to);
+        for (; i < n; i++)
+            to[i] = from[i];
+    }
+}
+
+/* One part of k and block of rows. */
+static inline void gemm_block(const struct float_tiles *tiles, struct float_tile tile, size_t m, size_t n)
+{
+    float block[BLOCK_FLOAT] __attribute__((aligned(64))), rows[TURNED_ROWS * DEPTH] __attribute__((aligned(64)));
+    size_t strip = strip_width(tiles, m), copied = turned(&tile) && n > strip, most = tiles->rows[strip / tiles->lanes];
+    size_t j, width, vecs;
     const struct float_tile whole = tile;
 
-    if (n < width)
-        memset(block, 0, sizeof block);
-    tile.b = block;
-    tile.b_row = width;
-    for (p = 0; p < k; p += tile.k) {
-        tile.k = smaller(k - p, BLOCK_FLOAT / width);
-        for (i = 0; i < tile.k; i++)
-            memcpy(block + i * width, whole.b + (p + i) * whole.b_row, n * sizeof *block);
-        float_rows(tiles, tile, vecs, m);
-        tile.a += tile.k * tile.a_col;
-        tile.accumulate = 1;
+    if (copied) {
+        copy_rows(rows, &tile, most, m);
+        tile.a = rows;
+    }
+    for (j = 0; j < n; j += width) {
+        width = smaller(n - j, strip);
+        vecs = (width + tiles->lanes - 1) / tiles->lanes;
+        tile.c = whole.c + j;
+        tile.b = block;
+        tile.b_row = vecs * tiles->lanes;
+        tile.last = (width - 1) % tiles->lanes + 1;
+        if (tile.last < tiles->lanes)
+            memset(block, 0, tile.k * tile.b_row * sizeof *block);
+        copy_strip(block, tile.b_row, whole.b + j, whole.b_row, tile.k, width);
+        if (copied && vecs * tiles->lanes == strip)
+            float_rows_copied(tiles, tile, vecs, most, m);
+        else
+            float_rows(tiles, copied ? (tile.a = whole.a, tile) : tile, vecs, m);
+        tile.a = copied ? rows : whole.a;
+    }
+}
+
+/* Many rows of c: parts of k, blocks of rows. */
+static inline void gemm_blocks(const struct float_tiles *tiles, struct float_tile tile, size_t m, size_t n, size_t k)
+{
+    const size_t width = strip_width(tiles, m);
+    size_t i, p, rows;
+
+    for (p = 0; p < k; p += tile.k, tile.accumulate = 1) {
+        tile.k = part_of(k - p, width);
+        for (i = 0; i < m; i += rows) {
+            struct float_tile part = tile;
+
+            rows = tile_rows(turned(&tile) ? TURNED_ROWS : BLOCK_A / tile.k, m - i);
+            part.c += i * tile.c_row;
+            part.a += i * tile.a_row + p * tile.a_col;
+            part.b += p * tile.b_row;
+            gemm_block(tiles, part, rows, n);
+        }
     }
 }
 
@@ -111,18 +206,19 @@ static inline void gemm_strip_copied(const struct float_tiles *tiles, struct flo
 static inline void gemm_tiles(const struct float_tiles *tiles, float *c, size_t c_row, const float *a, size_t a_row,
                               size_t a_col, const float *b, size_t b_row, size_t m, size_t n, size_t k, int accumulate)
 {
-    struct float_tile tile = {NULL, a, NULL, c_row, a_row, a_col, b_row, k, 0, accumulate};
+    struct float_tile tile = {c, a, b, c_row, a_row, a_col, b_row, k, 0, accumulate};
     size_t j, width;
 
+    if (m >= COPY_ROWS && k * b_row > BLOCK_FLOAT) {
+        gemm_blocks(tiles, tile, m, n, k);
+        return;
+    }
     for (j = 0; m > 0 && j < n; j += width) {
         width = smaller(n - j, strip_width(tiles, m));
         tile.c = c + j;
         tile.b = b + j;
         tile.last = (width - 1) % tiles->lanes + 1;
-        if (m >= COPY_ROWS && k * b_row > BLOCK_FLOAT)
-            gemm_strip_copied(tiles, tile, m, width);
-        else
-            float_rows(tiles, tile, (width + tiles->lanes - 1) / tiles->lanes, m);
+        float_rows(tiles, tile, (width + tiles->lanes - 1) / tiles->lanes, m);
     }
 }
 
@@ -143,7 +239,7 @@ static inline void matmul_tiles(const struct float_tiles *tiles, float *y, size_
         tile.c = y + PACK_ROWS * p;
         tile.b_row = PACK_ROWS * n;
         for (k = 0; k == 0 || k < w->cols; k += tile.k) {
-            tile.k = smaller(w->cols - k, BLOCK_FLOAT / tile.b_row);
+            tile.k = part_of(w->cols - k, tile.b_row);
             for (i = 0; i < n; i++)
                 widen(block + PACK_ROWS * i, tile.b_row,
                       w->data + (panel + p + i) * w->panel_bytes + PACK_ROWS * k * element_bytes, tile.k);

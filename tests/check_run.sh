@@ -142,6 +142,14 @@ expect 'bench: JSON' 'silent && [ "$(grep -c "\"test\"" "$dir/out")" -eq 3 ] && 
     head -n 1 "$dir/out" | grep -q "^\[" && grep -q "\"avg_ts\": [0-9.]*, \"stddev_ts\": [0-9.]*, \"gbps\"" "$dir/out"'
 run bench -q -m $models/qwen3 -p 0 -n 4 -b 2 -r 1 -o csv -d 5
 expect 'bench: CSV' 'silent && [ "$(wc -l <"$dir/out")" -eq 2 ] && grep -q "^tg4 x 2 @ d5,0,4,2," "$dir/out"'
+run bench -q -m $models/qwen3 -p 0 -n 0 -r 2 -o csv --train --train-tokens 20,48 --train-sequences 3 --micro-tokens 100 --prompts 2 \
+    --group 3 --max-new 5 --prompt-tokens 7
+expect 'bench: training' 'silent && [ "$(wc -l <"$dir/out")" -eq 4 ] && grep -q "^sft20 x 3,20,0,3,[1-9]" "$dir/out" &&
+    grep -q "^sft48 x 3,48,0,3,[1-9]" "$dir/out" && grep -q "^grpo,7,5,6,[1-9]" "$dir/out"'
+run bench -q -m $models/qwen3 -p 0 -n 0 -r 1 -o json --train --full --train-tokens 20 --prompts 0
+expect 'bench: full training' 'silent && grep -q "\"test\": \"full20\".*\"peak_share\": 0\.[0-9]" "$dir/out"'
+run bench -q -m $models/qwen3 --train --train-tokens 20,1
+expect 'bench: a step of one token' 'refused 2 train-tokens'
 run bench -q -m $models/qwen3 -p x
 expect 'bench: a length that is none' 'refused 2 n-prompt'
 exit $failed

@@ -409,6 +409,10 @@ static void test_gemm(void)
     check_gemm(7, 16, 64, 0, 0);
     check_gemm(7, 64, 16, 0, 1);
     check_gemm(65, 130, 200, 1, 1);
+    check_gemm(100, 70, 300, 1, 1); /* more rows, columns and steps than a block holds, transposed and not */
+    check_gemm(200, 39, 520, 1, 0);
+    check_gemm(300, 72, 330, 0, 1);
+    check_gemm(1030, 23, 70, 0, 1);
     check_gemm(3, 0, 5, 0, 0);
     check_gemm(3, 5, 0, 0, 0);
     check_gemm(30, 5, 0, 0, 0);

@@ -3,6 +3,7 @@
 
 #include <math.h>
 #include <string.h>
+#include "progress.h"
 
 /* Each pair of an adapter is two matrices; the score head is a matrix and a vector. */
 static size_t adapter_tensors(const struct adapter *adapter, struct optim_tensor *tensors)
@@ -134,7 +135,7 @@ void trainer_refresh(struct trainer *trainer)
 enum status trainer_end_step(struct trainer *trainer, struct diag *diag)
 {
     const struct train_options *o = &trainer->options;
-    double factor = optim_schedule(o->schedule, o->warmup, trainer->step, o->total_steps);
+    double factor = optim_schedule(o->schedule, o->warmup, trainer->step, o->total_steps), started = progress_now();
 
     backward_dropout_end(trainer->backward);
     trainer->learning_rate = o->lr * factor;
@@ -149,6 +150,7 @@ enum status trainer_end_step(struct trainer *trainer, struct diag *diag)
         return diag_fail(diag, STATUS_NUMERIC, "the update made parameters infinite (a smaller --lr may help)");
     trainer->step++;
     trainer_refresh(trainer);
+    trainer->seconds += progress_now() - started;
     return STATUS_OK;
 }
 

@@ -4,6 +4,7 @@
  *   tgN        N tokens one after the other from an almost empty context, logits of each
  *   tgN x B    the same for B sequences at once; the rate counts the tokens of all
  *   ... @ dD   after D tokens that are not timed (-d)
+ *   --train    steps of training (bench_train.c)
  *
  * GB/s are the packed weights that a pass reads times passes a second, the share of the peak counts the products with
  * weights alone (two operations a weight and token), in int8 for quantised models and in f32 for float ones. The
@@ -14,6 +15,7 @@
 #include <string.h>
 #include "args.h"
 #include "bench.h"
+#include "bench_train.h"
 #include "cmd.h"
 #include "load.h"
 #include "progress.h"
@@ -66,12 +68,13 @@ static const struct arg own_flags[] = {
     {.name = NULL},
 };
 
-static const struct arg *const groups[] = {own_flags, args_model, args_common, NULL};
+static const struct arg *const groups[] = {own_flags, bench_train_flags, args_model, args_common, NULL};
 
 static const struct args_spec spec = {
     .command = "bench",
-    .about = "Measures prompts (ppN) and decoding (tgN, tgN x B) in tokens per second, and which share of the memory\n"
-             "bandwidth and of the arithmetic peak that is; both limits are measured in the same run.\n"
+    .about = "Measures prompts (ppN), decoding (tgN, tgN x B) and, with --train, steps of training (sftN, grpo) in\n"
+             "tokens per second, and which share of the memory bandwidth and of the arithmetic peak that is; both "
+             "limits are measured in the same run.\n"
              "-v tells where the time went.",
     .groups = groups,
 };
@@ -342,7 +345,7 @@ static void add_row(struct bench *b, size_t n_prompt, size_t n_gen, size_t n_seq
 
 static enum status list_tests(struct bench *b, struct diag *diag)
 {
-    size_t n = b->depths.n * (b->prompts.n + b->gens.n * b->sequences.n);
+    size_t n = b->depths.n * (b->prompts.n + b->gens.n * b->sequences.n) + BENCH_TRAIN_ROWS;
 
     b->rows = arena_array(&b->args.arena, n, sizeof *b->rows);
     if (!b->rows)
@@ -365,6 +368,7 @@ static int run_command(struct bench *b)
     struct diag diag;
     int code = read_flags(b);
 
+    code = code < 0 ? bench_train_check(&b->args) : code;
     code = code < 0 ? load_model(&b->load, &b->args, 0) : code;
     code = code < 0 ? load_check_memory(&b->load, b->n_pages * KV_PAGE, work_bytes, b) : code;
     if (code >= 0)
@@ -385,6 +389,8 @@ static int run_command(struct bench *b)
         if (b->load.verbose)
             bench_print_times(&b->rows[i]);
     }
+    if (bench_train(&b->args, &b->load, &model, &machine, b->rows, &b->n_rows, &diag))
+        return cmd_fail(&diag);
     bench_print(args_text(&b->args, "output"), &model, &b->load.exec, b->rows, b->n_rows);
     return -1;
 }
