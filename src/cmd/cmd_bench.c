@@ -73,9 +73,8 @@ static const struct arg *const groups[] = {own_flags, bench_train_flags, args_mo
 static const struct args_spec spec = {
     .command = "bench",
     .about = "Measures prompts (ppN), decoding (tgN, tgN x B) and, with --train, steps of training (sftN, grpo) in\n"
-             "tokens per second, and which share of the memory bandwidth and of the arithmetic peak that is; both "
-             "limits are measured in the same run.\n"
-             "-v tells where the time went.",
+             "tokens per second, and which share of the memory bandwidth and of the arithmetic peak that is;\n"
+             "both limits are measured in the same run. -v tells where the time went.",
     .groups = groups,
 };
 
