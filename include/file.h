@@ -85,6 +85,8 @@ struct file_stream {
 enum status file_stream_open(struct file_stream *stream, const char *path, int resume, struct diag *diag);
 /* Writes record and a newline with one write call where the system allows. */
 enum status file_stream_record(struct file_stream *stream, const char *record, size_t length, struct diag *diag);
+/* Cuts a regular file to its first `end` bytes, the end of a record. */
+enum status file_stream_cut(struct file_stream *stream, uint64_t end, struct diag *diag);
 enum status file_stream_close(struct file_stream *stream, struct diag *diag);
 
 /* Tests: the n-th write, sync or rename from now on fails with ENOSPC (1 = the next; a failing write writes half of

@@ -49,6 +49,9 @@ enum status question_open(struct question_reader *reader, const char *path, cons
                           struct diag *diag);
 /* *question is valid until the next call; NULL at the end. Bad records are skipped when the options say so. */
 enum status question_next(struct question_reader *reader, const struct question **question, struct diag *diag);
+/* A record that the caller took from reader->records itself, maybe with other fields put into it, as one question. */
+enum status question_from(struct question_reader *reader, const struct record *record, const struct question **question,
+                          struct diag *diag);
 void question_close(struct question_reader *reader); /* also after a failed open */
 
 /* Context, an empty line, text: what a prompt begins with. */

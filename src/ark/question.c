@@ -35,17 +35,30 @@ enum status question_open(struct question_reader *reader, const char *path, cons
     return record_open(&reader->records, path, &reader->options.records, diag);
 }
 
+static void begin_question(struct question_reader *reader)
+{
+    memset(&reader->question, 0, sizeof reader->question);
+    reader->question.record = reader->record;
+    reader->question.fields = reader->record->json;
+    reader->question.id = reader->record->id;
+    reader->question.id_is_number = reader->record->id_is_number;
+}
+
+static enum status check_gold(const struct question_reader *reader, struct diag *diag)
+{
+    if (!reader->options.need_gold || reader->question.has_gold)
+        return STATUS_OK;
+    return record_fail(reader->question.record, STATUS_FORMAT, diag,
+                       "expected an answer (a field \"answer\"), found none");
+}
+
 /* The next question of the current record; *more becomes 0 when it has none left. */
 static enum status next_of_record(struct question_reader *reader, int *more, struct diag *diag)
 {
     const struct record *record = reader->record;
     enum status status;
 
-    memset(&reader->question, 0, sizeof reader->question);
-    reader->question.record = record;
-    reader->question.fields = record->json;
-    reader->question.id = record->id;
-    reader->question.id_is_number = record->id_is_number;
+    begin_question(reader);
     *more = 1;
     if (question_is_meeting(record->json)) {
         status = question_read_meeting(reader, reader->next_in_record, more, diag);
@@ -54,9 +67,20 @@ static enum status next_of_record(struct question_reader *reader, int *more, str
         *more = reader->next_in_record == 0;
     }
     reader->next_in_record++;
-    if (!status && *more && reader->options.need_gold && !reader->question.has_gold)
-        return record_fail(record, STATUS_FORMAT, diag, "expected an answer (a field \"answer\"), found none");
-    return status;
+    return status || !*more ? status : check_gold(reader, diag);
+}
+
+enum status question_from(struct question_reader *reader, const struct record *record, const struct question **question,
+                          struct diag *diag)
+{
+    enum status status;
+
+    reader->record = record;
+    begin_question(reader);
+    status = question_read(reader, diag);
+    reader->record = NULL;
+    *question = &reader->question;
+    return status ? status : check_gold(reader, diag);
 }
 
 enum status question_next(struct question_reader *reader, const struct question **question, struct diag *diag)

@@ -311,6 +311,14 @@ enum status file_stream_record(struct file_stream *stream, const char *record, s
     return stream_fail(stream, error, diag);
 }
 
+enum status file_stream_cut(struct file_stream *stream, uint64_t end, struct diag *diag)
+{
+    if (ftruncate(stream->fd, (off_t)end) != 0)
+        return stream_fail(stream, errno, diag);
+    stream->end = end;
+    return STATUS_OK;
+}
+
 enum status file_stream_close(struct file_stream *stream, struct diag *diag)
 {
     if (stream->fd >= 0 && !stream->status && stream->regular) {

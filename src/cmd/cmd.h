@@ -15,6 +15,7 @@
     X(logprobs, "log-probabilities of completions, given their prompts")                                               \
     X(inspect, "what is in a file, and the memory that running it takes")                                              \
     X(debate, "several agents answer questions in rounds")                                                             \
+    X(import, "debates held elsewhere as debate records")                                                              \
     X(prm, "train a process reward model on labelled steps")                                                           \
     X(grpo, "reinforce a policy on questions with known answers")                                                      \
     X(grade, "grade outputs that were made elsewhere")                                                                 \

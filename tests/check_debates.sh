@@ -1,0 +1,76 @@
+#!/bin/sh
+# Debates as files: import as a user meets it: streams, shards, a killed run, bad records. ARKLET names the program.
+arklet=${ARKLET:-./arklet}
+dir=$(mktemp -d) || exit 1
+trap 'rm -rf "$dir"' EXIT
+failed=0
+
+run() {
+    "$arklet" "$@" >"$dir/out" 2>"$dir/err" </dev/null
+    code=$?
+}
+# expect NAME CONDITION: about the last run
+expect() {
+    if eval "$2"; then
+        echo "ok debates $1"
+    else
+        echo "FAIL debates $1: exit $code, stdout '$(head -c 200 "$dir/out" | head -n 2 | tr '\n' ' ')', stderr '$(head -n 2 "$dir/err" | tr '\n' ' ')'"
+        failed=1
+    fi
+}
+silent() { [ $code -eq 0 ] && [ ! -s "$dir/err" ]; }
+# The last run failed with this exit code, nothing on standard output, and one line that holds all these words.
+refused() {
+    [ $code -eq "$1" ] && [ ! -s "$dir/out" ] && [ "$(wc -l <"$dir/err")" -eq 1 ] || return 1
+    shift
+    for word in "$@"; do grep -q -e "$word" "$dir/err" || return 1; done
+}
+has() { grep -q -e "$1" "$dir/out"; }
+
+# Debates of three agents in two rounds: question i asks for i + 3. Round 0 states wrong sums for two of three agents in
+# every third question, round 1 corrects the first of them.
+awk 'BEGIN {
+    printf "{"
+    for (i = 0; i < 60; i++) {
+        printf "%s\"Ann has %d apples and buys 3 more. How many?\": [[", i ? ",\n" : "", i
+        for (a = 0; a < 3; a++) {
+            wrong = i % 3 == 0 && a < 2
+            first = sprintf("Ann has %d and buys 3.\\n\\n%d + 3 = %d\\n\\n#### %d", i, i, i + 3 + wrong, i + 3 + wrong)
+            wrong = wrong && a > 0
+            second = sprintf("She starts with %d.\\n\\n%d + 3 = %d apples\\n\\n#### %d", i, i, i + 3 + wrong, i + 3 + wrong)
+            printf "%s[{\"role\":\"user\",\"content\":\"u\"},{\"role\":\"assistant\",\"content\":\"%s\"},", a ? "," : "", first
+            printf "{\"role\":\"user\",\"content\":\"others say\"},{\"role\":\"assistant\",\"content\":\"%s\"}]", second
+        }
+        printf "], \"#### %d\"]", i + 3
+    }
+    print "}"
+}' >"$dir/du.json"
+
+# ---- import ----
+run import du "$dir/du.json" -o "$dir/debate.jsonl" -q
+expect 'import' 'silent && has "^debates 60$" && has "^turns 360$" && has "^wrong_to_right 20$" && has "^first_round 0.7778 180$"'
+expect 'a record a debate' '[ "$(wc -l <"$dir/debate.jsonl")" -eq 60 ] && [ "$(grep -c "\"id\":\"du:59\"" "$dir/debate.jsonl")" -eq 1 ]'
+"$arklet" import du - -o - -q <"$dir/du.json" 2>/dev/null | sed 's/"stdin:/"du:/' >"$dir/stream.jsonl"
+expect 'import from and to a stream' 'cmp -s "$dir/stream.jsonl" "$dir/debate.jsonl"'
+for i in 1 2 3; do "$arklet" import du "$dir/du.json" -o "$dir/shard$i" --shard $i/3 -q >/dev/null; done
+cat "$dir/shard1" "$dir/shard2" "$dir/shard3" >"$dir/shards"
+expect 'shards concatenate to the whole' '[ -s "$dir/shard2" ] && cmp -s "$dir/shards" "$dir/debate.jsonl"'
+for cut in 0 1 1000 5000 20000; do
+    head -c $cut "$dir/debate.jsonl" >"$dir/torn.jsonl"
+    run import du "$dir/du.json" -o "$dir/torn.jsonl" -q
+    expect "import goes on after $cut bytes" 'silent && cmp -s "$dir/torn.jsonl" "$dir/debate.jsonl"'
+done
+run import du "$dir/du.json" -o /dev/full -q
+expect 'a full disk' '[ $code -eq 1 ] && [ "$(wc -l <"$dir/err")" -eq 1 ]'
+run import du "$dir/none.json" -o "$dir/x"
+expect 'no such file' 'refused 1 none.json "No such file"'
+run import dus "$dir/du.json" -o "$dir/x"
+expect 'an unknown format' 'refused 2 "du|agentark|messages" dus'
+run import du -o "$dir/x"
+expect 'no file' 'refused 2 "expected one file"'
+printf '{"query":"Q","gt":"4","response":"#### 4"}\n{"query":3,"response":"x"}\n{"query":"Q","gt":"5","response":"#### 4"}\n' >"$dir/ark.jsonl"
+run import agentark "$dir/ark.jsonl" -o "$dir/ark" -q
+expect 'a bad record' 'refused 1 "ark.jsonl:2: debate 2" "expected a string, found a number" && [ "$(wc -l <"$dir/ark")" -eq 1 ]'
+run import agentark "$dir/ark.jsonl" -o "$dir/ark" -q --skip-bad
+expect 'a bad record is skipped on request' '[ $code -eq 0 ] && has "^debates 2$" && grep -q "1 bad records were skipped" "$dir/err"'
+exit $failed
