@@ -27,7 +27,7 @@ static const struct form forms[] = {
     {START_PRODUCT,
      M,
      2,
-     {"For {1} days {A} {V} {2} minutes a day.", "{A} {V} {1} books and needs {2} minutes for each.",
+     {"For {1} days {A} {V} {2} minutes a day.", "{A} {V} {1} times and needs {2} minutes each time.",
       "On each of {1} days {A} {V} for {2} minutes."}},
 
     {MORE,
