@@ -1,0 +1,69 @@
+#!/bin/sh
+# Builds the base models of fixtures/ from nothing: tokenizer, random weights, and a chain of training stages each.
+#     sh tests/world/build.sh [DIR [MODEL...]]        DIR build/base, models student teacher
+#
+#   DIR/text.txt -> DIR/tokenizer.gguf -> DIR/MODEL-0/model.gguf -> DIR/MODEL-1/model.gguf -> ... the table below
+#
+# A stage starts from the float result of the one before it, on documents of its own (a seed no other stage uses). Stages
+# that are done are passed over, one that was interrupted goes on from its checkpoint, and the results do not depend on
+# threads, processor or interruptions: the same table gives the same bytes. Where fixtures/base/MODEL-N.gguf is
+# kept, the chain goes on from it instead of from nothing; FROM_NOTHING=1 ignores it.
+# From the environment: ARKLET and WORLD, the programs; THREADS; LAST, the number of the last stage to run.
+dir=${1:-build/base}
+[ $# -gt 0 ] && shift
+arklet=${ARKLET:-./arklet} world=${WORLD:-build/release-$(uname -m)/world}
+here=$(cd "$(dirname "$0")" && pwd)
+kept=$here/../../fixtures/base
+set -e
+mkdir -p "$dir"
+
+# name  stage  seed  documents  single debate critique drill  depths  lr  schedule
+stages='
+student 1 101  8000  55 0 0 45  30,35,20,10,5   0.02 constant
+teacher 1 201  8000  55 0 0 45  30,35,20,10,5   0.02 constant
+'
+
+# A file appears only when it is whole.
+make_file() {
+    file=$1
+    shift
+    [ -f "$file" ] && return
+    "$@" >"$file.part"
+    mv "$file.part" "$file"
+}
+
+make_file "$dir/text.txt" "$world" text count=4000 seed=1 single=50 debate=30 critique=15 drill=5
+[ -f "$dir/tokenizer.gguf" ] ||
+    "$arklet" tokenizer -q -f "$dir/text.txt" -o "$dir/tokenizer.gguf" --vocab-size 847 --pre gpt-2
+
+init_model() {
+    result=$dir/$1-0/model.gguf
+    [ -f "$result" ] && return
+    mkdir -p "$dir/$1-0"
+    "$arklet" init -q "$here/$1.json" "$result" --tokenizer "$dir/tokenizer.gguf" --seed 1
+}
+
+train() {
+    name=$1 stage=$2 seed=$3 count=$4 lr=${10} schedule=${11}
+    run=$dir/$name-$stage from=$dir/$name-$((stage - 1))/model.gguf
+    [ -f "$run/model.gguf" ] && return
+    if [ -z "$FROM_NOTHING" ] && [ -f "$kept/$name-$stage.gguf" ]; then
+        mkdir -p "$run"
+        cp "$kept/$name-$stage.gguf" "$run/model.gguf"
+        return
+    fi
+    [ -f "$from" ] || { [ "$stage" -gt 1 ] && return; init_model "$name"; }
+    make_file "$dir/$name-$stage.jsonl" "$world" documents count="$count" seed="$seed" \
+        single="$5" debate="$6" critique="$7" drill="$8" depths="$9"
+    resume=
+    [ -d "$run/checkpoint" ] && resume=--resume
+    "$arklet" sft --full -m "$from" -f "$dir/$name-$stage.jsonl" -o "$run" --optim muon --lr "$lr" \
+        --schedule "$schedule" --weight-decay 0.05 --batch 32 --max-len 1024 --micro-tokens 4096 --seed "$seed" \
+        --save-every 20 -t "${THREADS:-2}" $resume
+}
+
+for model in ${*:-student teacher}; do
+    echo "$stages" | while read -r name stage rest; do
+        [ "$name" = "$model" ] && [ "$stage" -le "${LAST:-99}" ] && train "$name" "$stage" $rest
+    done
+done
