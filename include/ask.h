@@ -27,7 +27,17 @@ struct ask {
     int truncated;   /* ended by the token limit */
 };
 
-/* STATUS_RANGE when a prompt does not fit into the engine's context. */
+/* A prompt in the engine, among others that come and go; must not move until `done`. */
+struct asking {
+    struct ask *ask;
+    const struct tokenizer *tokenizer;
+    struct arena *arena; /* of the text */
+    int done, failed;    /* failed: no memory for the text */
+};
+
+/* Submits asking->ask; the engine's steps make it done. eos (generate_eos) must live until then. */
+enum status ask_begin(struct asking *asking, struct engine *engine, const struct tokens *eos, struct diag *diag);
+/* Submits all, runs the engine until it is idle. STATUS_RANGE when a prompt does not fit into the engine's context. */
 enum status ask_run(struct engine *engine, const struct tokenizer *tokenizer, struct ask *asks, size_t n,
                     struct arena *arena, struct diag *diag);
 

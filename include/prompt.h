@@ -53,6 +53,11 @@ enum status prompt_aggregate(struct prompt *prompt, const struct prompt_style *s
 /* Appends the token ids, BOS and the opened assistant turn included. */
 enum status prompt_tokens(const struct prompt *prompt, const struct prompt_style *style, struct tokens *tokens,
                           struct diag *diag);
+/* prompt_solve and prompt_tokens in at most `room` tokens: a context that is too long loses its beginning (*cut is set
+ * then, else left alone). STATUS_RANGE when the rest is still too long. */
+enum status prompt_solve_tokens(struct prompt *prompt, const struct prompt_style *style,
+                                const struct question *question, size_t room, struct tokens *tokens, int *cut,
+                                struct arena *arena, struct diag *diag);
 /* As JSON: a string, or a list of messages. */
 void prompt_put(struct buffer *out, const struct prompt *prompt);
 /* A completion in the same form: a string, or a list with one assistant message. */

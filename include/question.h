@@ -54,6 +54,9 @@ enum status question_from(struct question_reader *reader, const struct record *r
                           struct diag *diag);
 void question_close(struct question_reader *reader); /* also after a failed open */
 
+/* A copy whose strings are in arena, without record and fields. Fails only for memory. */
+enum status question_copy(struct question *copy, const struct question *question, struct arena *arena,
+                          struct diag *diag);
 /* Context, an empty line, text: what a prompt begins with. */
 void question_put(struct buffer *out, const struct question *question);
 /* The id as JSON. */

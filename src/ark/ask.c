@@ -4,13 +4,6 @@
 #include <string.h>
 #include "generate.h"
 
-struct asking {
-    struct ask *ask;
-    const struct tokenizer *tokenizer;
-    struct arena *arena;
-    int failed;
-};
-
 static void finish(void *user, const struct generated *generated)
 {
     struct asking *asking = user;
@@ -30,7 +23,24 @@ static void finish(void *user, const struct generated *generated)
     ask->logprob = n ? sum / (double)n : 0;
     ask->truncated = generated->finish != FINISH_EOS;
     asking->failed = ask->text == NULL;
+    asking->done = 1;
     buffer_free(&text);
+}
+
+enum status ask_begin(struct asking *asking, struct engine *engine, const struct tokens *eos, struct diag *diag)
+{
+    const struct ask *ask = asking->ask;
+    struct request request = {.prompt = ask->prompt, .n_prompt = ask->n_prompt, .max_new = ask->max_new};
+
+    request.sampling = ask->sampling;
+    request.eos = eos->ids;
+    request.n_eos = eos->count;
+    request.adapters = ask->adapters;
+    request.n_adapters = ask->n_adapters;
+    request.on_finish = finish;
+    request.user = asking;
+    asking->done = asking->failed = 0;
+    return engine_submit(engine, &request, NULL, diag);
 }
 
 enum status ask_run(struct engine *engine, const struct tokenizer *tokenizer, struct ask *asks, size_t n,
@@ -43,18 +53,10 @@ enum status ask_run(struct engine *engine, const struct tokenizer *tokenizer, st
     size_t i;
 
     for (i = 0; i < n && !status; i++) {
-        struct asking asking = {&asks[i], tokenizer, arena, 0};
-        struct request request = {.prompt = asks[i].prompt, .n_prompt = asks[i].n_prompt, .max_new = asks[i].max_new};
+        struct asking asking = {&asks[i], tokenizer, arena, 0, 0};
 
         askings[i] = asking;
-        request.sampling = asks[i].sampling;
-        request.eos = eos.ids;
-        request.n_eos = eos.count;
-        request.adapters = asks[i].adapters;
-        request.n_adapters = asks[i].n_adapters;
-        request.on_finish = finish;
-        request.user = &askings[i];
-        status = engine_submit(engine, &request, NULL, diag);
+        status = ask_begin(&askings[i], engine, &eos, diag);
     }
     if (!status)
         status = engine_run(engine, diag);

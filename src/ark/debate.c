@@ -39,22 +39,6 @@ static struct transcript_turn *turn_of(const struct debate *d, const struct topi
 
 /* ---- A question out of the reader's record ---- */
 
-static const char *copy_text(struct debate *d, const char *text)
-{
-    return text ? arena_text(&d->arena, text, strlen(text)) : NULL;
-}
-
-static const char *const *copy_list(struct debate *d, const char *const *list, size_t n)
-{
-    const char **copy = arena_array(&d->arena, n + 1, sizeof *copy);
-    size_t i;
-
-    for (i = 0; copy && i < n; i++)
-        if (!(copy[i] = copy_text(d, list[i])))
-            return NULL;
-    return copy;
-}
-
 static enum status take_topic(struct debate *d, const struct question *question, struct diag *diag)
 {
     const struct debate_options *o = d->options;
@@ -63,16 +47,10 @@ static enum status take_topic(struct debate *d, const struct question *question,
     size_t n = o->rounds * o->n_agents;
 
     memset(topic, 0, sizeof *topic);
-    *q = *question;
-    q->record = NULL;
-    q->id = copy_text(d, question->id);
-    q->text = copy_text(d, question->text);
-    q->context = copy_text(d, question->context);
-    q->key.golds = copy_list(d, question->key.golds, question->key.n_golds);
-    q->key.options = copy_list(d, question->key.options, question->key.n_options);
+    if (question_copy(q, question, &d->arena, diag))
+        return STATUS_MEMORY;
     topic->record.turns = arena_array(&d->arena, n, sizeof *topic->record.turns);
-    if (!q->id || !q->text || (question->context && !q->context) || !q->key.golds || !q->key.options ||
-        !topic->record.turns)
+    if (!topic->record.turns)
         return no_memory(diag);
     topic->record.model = o->model_name;
     topic->record.n_agents = o->n_agents;

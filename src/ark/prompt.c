@@ -145,6 +145,41 @@ enum status prompt_tokens(const struct prompt *prompt, const struct prompt_style
     return status;
 }
 
+/* Bytes to leave away at the beginning of a context so that `excess` of `count` tokens go with them, and a little more;
+ * up to a character's start. */
+static size_t context_cut(const char *context, size_t excess, size_t count)
+{
+    size_t length = strlen(context), cut = (size_t)((double)length * (double)excess / (double)count) + 16;
+
+    while (cut < length && ((unsigned char)context[cut] & 0xc0) == 0x80)
+        cut++;
+    return cut < length ? cut : length;
+}
+
+enum status prompt_solve_tokens(struct prompt *prompt, const struct prompt_style *style,
+                                const struct question *question, size_t room, struct tokens *tokens, int *cut,
+                                struct arena *arena, struct diag *diag)
+{
+    struct question shorter = *question;
+
+    for (;;) {
+        enum status status = prompt_solve(prompt, style, &shorter, arena, diag);
+
+        tokens->count = 0;
+        if (!status)
+            status = prompt_tokens(prompt, style, tokens, diag);
+        if (status || tokens->count <= room)
+            return status;
+        if (!shorter.context)
+            return diag_fail(diag, STATUS_RANGE,
+                             "question %.100s: its prompt takes %zu tokens, the context leaves %zu beside the answer",
+                             question->id, tokens->count, room);
+        shorter.context += context_cut(shorter.context, tokens->count - room, tokens->count);
+        shorter.context = *shorter.context ? shorter.context : NULL;
+        *cut = 1;
+    }
+}
+
 static void put_message(struct buffer *out, const char *role, const char *text, size_t length)
 {
     buffer_format(out, "{\"role\":\"%s\",\"content\":", role);

@@ -113,6 +113,37 @@ void question_close(struct question_reader *reader)
     record_close(&reader->records);
 }
 
+static const char *copy_text(struct arena *arena, const char *text)
+{
+    return text ? arena_text(arena, text, strlen(text)) : NULL;
+}
+
+static const char *const *copy_list(struct arena *arena, const char *const *list, size_t n)
+{
+    const char **copy = arena_array(arena, n + 1, sizeof *copy);
+
+    for (size_t i = 0; copy && i < n; i++)
+        if (!(copy[i] = copy_text(arena, list[i])))
+            return NULL;
+    return copy;
+}
+
+enum status question_copy(struct question *copy, const struct question *question, struct arena *arena,
+                          struct diag *diag)
+{
+    *copy = *question;
+    copy->record = NULL;
+    copy->fields = NULL;
+    copy->id = copy_text(arena, question->id);
+    copy->text = copy_text(arena, question->text);
+    copy->context = copy_text(arena, question->context);
+    copy->key.golds = copy_list(arena, question->key.golds, question->key.n_golds);
+    copy->key.options = copy_list(arena, question->key.options, question->key.n_options);
+    if (copy->id && copy->text && (copy->context || !question->context) && copy->key.golds && copy->key.options)
+        return STATUS_OK;
+    return diag_fail(diag, STATUS_MEMORY, "out of memory for a question");
+}
+
 void question_put(struct buffer *out, const struct question *question)
 {
     if (question->context) {

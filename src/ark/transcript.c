@@ -6,6 +6,7 @@
 #include <assert.h>
 #include <math.h>
 #include <string.h>
+#include "vote.h"
 
 /* ---- writing ---- */
 
@@ -140,41 +141,20 @@ const struct transcript_turn *transcript_last(const struct transcript *t, size_t
     return last;
 }
 
-/* Agents that agree with this turn, and the mean of their log-probabilities (unknown ones count as 0). */
-static size_t supporters(const struct transcript *t, const struct transcript_turn *const *last, const char *answer,
-                         double *logprob)
-{
-    size_t a, n = 0;
-    double sum = 0;
-
-    for (a = 0; a < t->n_agents; a++) {
-        if (!last[a] || !answer_same(&t->question.key, answer, last[a]->answer))
-            continue;
-        sum += isnan(last[a]->logprob) ? 0 : last[a]->logprob;
-        n++;
-    }
-    *logprob = n ? sum / (double)n : 0;
-    return n;
-}
-
 const struct transcript_turn *transcript_vote(const struct transcript *t, size_t round, size_t *count)
 {
-    const struct transcript_turn *last[TRANSCRIPT_MAX_AGENTS] = {NULL}, *best = NULL;
-    double best_logprob = 0, logprob;
-    size_t a, i, votes;
+    const struct transcript_turn *last[TRANSCRIPT_MAX_AGENTS] = {NULL};
+    struct ballot ballots[TRANSCRIPT_MAX_AGENTS] = {{NULL, 0}};
+    size_t i, winner;
 
     assert(t->n_agents <= TRANSCRIPT_MAX_AGENTS);
     for (i = 0; i < t->n_turns; i++)
         if (t->turns[i].round <= round)
             last[t->turns[i].agent] = &t->turns[i];
-    *count = 0;
-    for (a = 0; a < t->n_agents; a++) {
-        votes = last[a] && last[a]->answer ? supporters(t, last, last[a]->answer, &logprob) : 0;
-        if (votes && (votes > *count || (votes == *count && logprob > best_logprob))) {
-            best = last[a];
-            best_logprob = logprob;
-            *count = votes;
-        }
+    for (i = 0; i < t->n_agents; i++) {
+        ballots[i].answer = last[i] ? last[i]->answer : NULL;
+        ballots[i].logprob = last[i] && !isnan(last[i]->logprob) ? last[i]->logprob : 0;
     }
-    return best;
+    winner = vote_majority(&t->question.key, ballots, t->n_agents, count);
+    return winner < t->n_agents ? last[winner] : NULL;
 }
