@@ -52,6 +52,8 @@ enum status evaluate_run(const struct evaluate_options *options, struct question
                          struct resume *resume, struct file_stream *out, struct evaluate_summary *summary,
                          struct diag *diag);
 
+/* ,"correct":... and the kind's further measures, as members. */
+void evaluate_put_grade(struct buffer *out, const struct question *question, const struct answer_grade *grade);
 /* ,"process":{...}: the step metrics of a text (method.md section 6). */
 void evaluate_put_process(struct buffer *out, const struct steps *steps);
 

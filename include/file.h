@@ -50,6 +50,8 @@ enum status file_write(struct file_writer *writer, const void *bytes, size_t len
 /* On failure the temporary file is removed and the old file is as it was. Frees the writer either way. */
 enum status file_commit(struct file_writer *writer, struct diag *diag);
 void file_abandon(struct file_writer *writer); /* after commit or a failed create: no effect */
+/* A whole file at once: create, write, commit. */
+enum status file_save(const char *path, const void *bytes, size_t length, struct diag *diag);
 
 /* Lines of a text file or of standard input ("-"), without newline or CR LF; constant memory apart
  * from the longest line. A last line without newline is delivered with `torn` set. */

@@ -58,6 +58,9 @@ enum status prompt_tokens(const struct prompt *prompt, const struct prompt_style
 enum status prompt_solve_tokens(struct prompt *prompt, const struct prompt_style *style,
                                 const struct question *question, size_t room, struct tokens *tokens, int *cut,
                                 struct arena *arena, struct diag *diag);
+/* A context without so much of its beginning that `excess` of a prompt's `count` tokens go with it; NULL when nothing
+ * is left. */
+const char *prompt_cut(const char *context, size_t excess, size_t count);
 /* As JSON: a string, or a list of messages. */
 void prompt_put(struct buffer *out, const struct prompt *prompt);
 /* A completion in the same form: a string, or a list with one assistant message. */

@@ -49,6 +49,8 @@ struct transcript {
 /* Appends the record as one line without newline. */
 void transcript_put(struct buffer *out, const struct transcript *transcript);
 
+/* "gold":null, a text, or a list when several answers are right. */
+void transcript_put_gold(struct buffer *out, const struct answer_key *key);
 /* Strings stay in the record, arrays and golds go to arena. Needed: question, and round, agent and text of every turn.
  * A missing kind is number; missing answers, correctness and vote are worked out from text and gold. STATUS_FORMAT
  * names the record's line and the field. */

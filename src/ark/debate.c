@@ -9,13 +9,20 @@
 #include <stdio.h>
 #include <string.h>
 #include "ask.h"
+#include "evaluate.h"
 #include "json.h"
 #include "rng.h"
 #include "transcript.h"
 
+/* Of solutions in prompts that are too long, in bytes. */
+#define LONGEST_CUT       2048
+#define SHORTEST_SOLUTION 64
+
 struct topic {                /* a question of the window, copied out of the reader's record */
     struct transcript record; /* turns [rounds][agents]; n_rounds held so far */
     int open;
+    const struct transcript_turn *winner; /* of the vote; NULL: no answer */
+    const struct ask *common;             /* the aggregator's answer, or NULL */
 };
 
 struct debate {
@@ -23,7 +30,7 @@ struct debate {
     struct debate_summary *summary;
     struct arena arena; /* of the window */
     struct topic *topics;
-    size_t n_topics;
+    size_t n_topics, round; /* round: being held by the open ones */
     struct buffer line;
 };
 
@@ -80,50 +87,78 @@ static void last_solutions(const struct debate *d, const struct topic *topic, si
     }
 }
 
-/* Token ids of an agent's prompt. When they leave no room for an answer, the solutions are cut to ever shorter ends. */
-static enum status build_prompt(struct debate *d, const struct topic *topic, size_t agent, struct tokens *tokens,
-                                struct diag *diag)
+enum task { TASK_SOLVE, TASK_REVISE, TASK_AGGREGATE };
+
+static enum status word_prompt(struct debate *d, const struct question *question, const struct topic *topic,
+                               size_t agent, enum task task, size_t most, struct prompt *prompt, struct diag *diag)
+{
+    const struct debate_agent *a = &d->options->agents[agent];
+    struct prompt_solution solutions[DEBATE_MAX_AGENTS];
+    size_t n = d->options->n_agents;
+
+    if (task == TASK_SOLVE)
+        return prompt_solve(prompt, &a->style, question, &d->arena, diag);
+    last_solutions(d, topic, most, solutions);
+    return task == TASK_REVISE ? prompt_revise(prompt, &a->style, question, solutions, n, agent, &d->arena, diag)
+                               : prompt_aggregate(prompt, &a->style, question, solutions, n, &d->arena, diag);
+}
+
+/* What is left away next from a prompt that is too long: the beginnings of the solutions, to ever shorter ends; then
+ * that of the question's context. 0: there is nothing more to leave away. */
+static int shorten(struct question *question, enum task task, size_t *most, size_t excess, size_t count)
+{
+    if (task != TASK_SOLVE && *most != SHORTEST_SOLUTION) {
+        *most = *most ? *most / 2 : LONGEST_CUT;
+        return 1;
+    }
+    if (!question->context)
+        return 0;
+    question->context = prompt_cut(question->context, excess, count);
+    return 1;
+}
+
+/* Token ids of an agent's prompt, such that max_new more fit into the context. */
+static enum status build_prompt(struct debate *d, const struct topic *topic, size_t agent, enum task task,
+                                struct tokens *tokens, struct diag *diag)
 {
     const struct debate_options *o = d->options;
     const struct debate_agent *a = &o->agents[agent];
-    struct prompt_solution solutions[DEBATE_MAX_AGENTS];
+    struct question question = topic->record.question;
     struct prompt prompt;
     size_t most = 0, room = a->speaker->context > o->max_new ? a->speaker->context - o->max_new : 1;
+    int cut = 0;
     enum status status;
 
     for (;;) {
+        struct arena_mark mark = arena_mark(&d->arena);
+
         tokens->count = 0;
-        if (topic->record.n_rounds == 0) {
-            status = prompt_solve(&prompt, &a->style, &topic->record.question, &d->arena, diag);
-        } else {
-            last_solutions(d, topic, most, solutions);
-            status = prompt_revise(&prompt, &a->style, &topic->record.question, solutions, o->n_agents, agent,
-                                   &d->arena, diag);
-        }
+        status = word_prompt(d, &question, topic, agent, task, most, &prompt, diag);
         if (!status)
             status = prompt_tokens(&prompt, &a->style, tokens, diag);
+        arena_release(&d->arena, mark);
         if (status || tokens->count <= room)
-            return status;
-        if (topic->record.n_rounds == 0 || most == 1)
+            break;
+        if (!shorten(&question, task, &most, tokens->count - room, tokens->count))
             return diag_fail(
                 diag, STATUS_RANGE,
-                "question %s: its prompt takes %zu tokens, a context of %zu leaves %zu beside %zu new ones",
-                topic->record.question.id, tokens->count, a->speaker->context, room, o->max_new);
-        d->summary->shortened += most == 0;
-        most = most ? most / 2 : 2048;
-        most = most ? most : 1;
+                "question %.100s: its prompt takes %zu tokens, a context of %zu leaves %zu beside %zu new ones",
+                question.id, tokens->count, a->speaker->context, room, o->max_new);
+        cut = 1;
     }
+    d->summary->shortened += (uint64_t)cut;
+    return status;
 }
 
 /* ---- A round ---- */
 
-static enum status prepare_ask(struct debate *d, const struct topic *topic, size_t agent, struct ask *ask,
-                               struct diag *diag)
+static enum status prepare_ask(struct debate *d, const struct topic *topic, size_t agent, enum task task,
+                               struct ask *ask, struct diag *diag)
 {
     const struct debate_options *o = d->options;
     struct tokens tokens = {0};
     int32_t *ids;
-    enum status status = build_prompt(d, topic, agent, &tokens, diag);
+    enum status status = build_prompt(d, topic, agent, task, &tokens, diag);
 
     memset(ask, 0, sizeof *ask);
     if (!status) {
@@ -137,7 +172,7 @@ static enum status prepare_ask(struct debate *d, const struct topic *topic, size
     }
     tokens_free(&tokens);
     ask->max_new = o->max_new;
-    ask->sampling.temperature = o->agents[agent].temperature;
+    ask->sampling.temperature = task == TASK_AGGREGATE ? 0 : o->agents[agent].temperature;
     ask->sampling.top_k = o->top_k;
     ask->sampling.top_p = o->top_p;
     ask->sampling.min_p = o->min_p;
@@ -161,8 +196,21 @@ static enum status take_answer(struct debate *d, struct topic *topic, size_t age
     turn->tokens = (int64_t)ask->n_tokens;
     turn->logprob = ask->logprob;
     turn->finish = ask->truncated ? TURN_TRUNCATED : TURN_STOPPED;
-    d->summary->tokens += ask->n_tokens;
     return transcript_grade(turn, &topic->record.question, &d->arena, diag);
+}
+
+/* Runs prompts, and adds what they cost to a round's sums. */
+static enum status run_asks(struct debate *d, const struct debate_speaker *speaker, const struct tokenizer *tokenizer,
+                            struct ask *asks, size_t n, size_t round, struct diag *diag)
+{
+    struct engine_statistics before = engine_statistics(speaker->engine), after;
+    enum status status = ask_run(speaker->engine, tokenizer, asks, n, &d->arena, diag);
+
+    after = engine_statistics(speaker->engine);
+    d->summary->prompt_tokens[round] += after.prompt_tokens - before.prompt_tokens;
+    d->summary->computed[round] += after.computed_tokens - before.computed_tokens;
+    d->summary->decoded += after.decoded_tokens - before.decoded_tokens;
+    return status;
 }
 
 /* Asks all agents of one speaker about all open topics. */
@@ -176,9 +224,9 @@ static enum status ask_speaker(struct debate *d, const struct debate_speaker *sp
     for (i = 0; i < d->n_topics && !status; i++)
         for (a = 0; d->topics[i].open && a < o->n_agents && !status; a++)
             if (o->agents[a].speaker == speaker)
-                status = prepare_ask(d, &d->topics[i], a, &asks[n++], diag);
+                status = prepare_ask(d, &d->topics[i], a, d->round ? TASK_REVISE : TASK_SOLVE, &asks[n++], diag);
     if (!status)
-        status = ask_run(speaker->engine, tokenizer, asks, n, &d->arena, diag);
+        status = run_asks(d, speaker, tokenizer, asks, n, d->round, diag);
     n = 0;
     for (i = 0; i < d->n_topics && !status; i++)
         for (a = 0; d->topics[i].open && a < o->n_agents && !status; a++)
@@ -223,89 +271,133 @@ static enum status hold_round(struct debate *d, struct diag *diag)
             ((o->early_stop || (o->skip_unanimous && topic->record.n_rounds == 1)) && unanimous(d, topic)))
             topic->open = 0;
     }
+    d->round++;
     return status;
 }
 
 /* ---- The vote ---- */
 
-/* One more call of agent 0, which states the common answer. */
-static enum status aggregate(struct debate *d, struct topic *topic, struct diag *diag)
+/* One more call of agent 0 a question, greedy, which states the common answer. */
+static enum status aggregate(struct debate *d, struct diag *diag)
 {
     const struct debate_agent *agent = &d->options->agents[0];
-    struct prompt_solution solutions[DEBATE_MAX_AGENTS];
-    struct tokens tokens = {0};
-    struct prompt prompt;
-    struct ask ask = {.max_new = d->options->max_new, .adapters = agent->adapters, .n_adapters = agent->n_adapters};
-    enum status status;
+    struct ask *asks = arena_array(&d->arena, d->n_topics, sizeof *asks);
+    enum status status = asks ? STATUS_OK : no_memory(diag);
+    size_t i;
 
-    last_solutions(d, topic, 0, solutions);
-    status = prompt_aggregate(&prompt, &agent->style, &topic->record.question, solutions, d->options->n_agents,
-                              &d->arena, diag);
+    for (i = 0; i < d->n_topics && !status; i++)
+        status = prepare_ask(d, &d->topics[i], 0, TASK_AGGREGATE, &asks[i], diag);
     if (!status)
-        status = prompt_tokens(&prompt, &agent->style, &tokens, diag);
-    ask.prompt = tokens.ids;
-    ask.n_prompt = tokens.count;
-    ask.sampling.top_p = 1;
-    if (!status)
-        status = ask_run(agent->speaker->engine, agent->style.tokenizer, &ask, 1, &d->arena, diag);
-    if (!status && answer_extract(&topic->record.vote, &topic->record.question.key, ask.text, ask.length, ask.truncated,
-                                  &d->arena, diag))
-        status = no_memory(diag);
-    d->summary->tokens += ask.n_tokens;
-    tokens_free(&tokens);
+        status = run_asks(d, agent->speaker, agent->style.tokenizer, asks, d->n_topics, DEBATE_MAX_ROUNDS, diag);
+    for (i = 0; i < d->n_topics && !status; i++) {
+        struct topic *topic = &d->topics[i];
+
+        topic->common = &asks[i];
+        status = answer_extract(&topic->record.vote, &topic->record.question.key, asks[i].text, asks[i].length,
+                                asks[i].truncated, &d->arena, diag);
+    }
     return status;
 }
 
-static enum status decide(struct debate *d, struct topic *topic, struct diag *diag)
+static enum status decide(struct debate *d, struct diag *diag)
 {
-    struct transcript *t = &topic->record;
-    const struct transcript_turn *winner = transcript_vote(t, t->n_rounds - 1, &t->votes);
     enum status status = STATUS_OK;
+    size_t i;
 
-    t->vote = winner ? winner->answer : NULL;
+    for (i = 0; i < d->n_topics; i++) {
+        struct transcript *t = &d->topics[i].record;
+
+        d->topics[i].winner = transcript_vote(t, t->n_rounds - 1, &t->votes);
+        t->vote = d->topics[i].winner ? d->topics[i].winner->answer : NULL;
+    }
     if (d->options->aggregate_llm)
-        status = aggregate(d, topic, diag);
-    t->vote_correct = t->question.has_gold ? answer_correct(&t->question.key, t->vote) : TRANSCRIPT_UNKNOWN;
+        status = aggregate(d, diag);
+    for (i = 0; i < d->n_topics && !status; i++) {
+        struct transcript *t = &d->topics[i].record;
+
+        t->vote_correct = t->question.has_gold ? answer_correct(&t->question.key, t->vote) : TRANSCRIPT_UNKNOWN;
+    }
     return status;
-}
-
-static void count_topic(struct debate *d, const struct topic *topic)
-{
-    struct debate_summary *s = d->summary;
-    size_t r, a, votes;
-    const struct transcript_turn *first;
-
-    s->questions++;
-    if (!topic->record.question.has_gold)
-        return;
-    s->with_gold++;
-    first = transcript_vote(&topic->record, 0, &votes);
-    s->vote_first += first && answer_correct(&topic->record.question.key, first->answer);
-    s->vote_last += topic->record.vote_correct == 1;
-    for (r = 0; r < d->options->rounds; r++)
-        for (a = 0; a < d->options->n_agents; a++) {
-            size_t held = r < topic->record.n_rounds ? r : topic->record.n_rounds - 1;
-            int now = turn_of(d, topic, held, a)->correct;
-
-            s->right_per_round[r] += (uint64_t)now;
-            s->turns_per_round[r]++;
-            if (r > 0 && r < topic->record.n_rounds) {
-                int before = turn_of(d, topic, r - 1, a)->correct;
-
-                s->wrong_to_right += !before && now;
-                s->right_to_wrong += before && !now;
-            }
-        }
 }
 
 /* ---- The record ---- */
 
+static void put_text(struct buffer *out, const char *name, const char *text, size_t length)
+{
+    buffer_format(out, ",\"%s\":", name);
+    if (text)
+        json_put_string(out, text, length);
+    else
+        buffer_text(out, "null");
+}
+
+static int same_agent(const struct debate_agent *a, const struct debate_agent *b)
+{
+    return a->speaker == b->speaker && a->lora == b->lora && a->style.system == b->style.system &&
+           !(a->temperature < b->temperature) && !(a->temperature > b->temperature);
+}
+
+/* Who spoke, when the agents differ. */
+static void put_speakers(struct debate *d)
+{
+    const struct debate_options *o = d->options;
+    struct buffer *out = &d->line;
+    int differ = 0;
+    size_t a;
+
+    for (a = 1; a < o->n_agents; a++)
+        differ |= !same_agent(&o->agents[a], &o->agents[0]);
+    for (a = 0; differ && a < o->n_agents; a++) {
+        const struct debate_agent *agent = &o->agents[a];
+
+        buffer_text(out, a ? ",{\"agent\":" : ",\"speakers\":[{\"agent\":");
+        buffer_format(out, "%zu,\"temperature\":%g", a, (double)agent->temperature);
+        put_text(out, "model", agent->model_name, agent->model_name ? strlen(agent->model_name) : 0);
+        put_text(out, "lora", agent->lora, agent->lora ? strlen(agent->lora) : 0);
+        put_text(out, "persona", agent->style.system, agent->style.system ? strlen(agent->style.system) : 0);
+        buffer_text(out, "}");
+    }
+    buffer_text(out, differ ? "]" : "");
+}
+
+/* The common answer as an evaluation's output: the aggregator's text, else that of the vote's winner. */
+static enum status put_evaluation(struct debate *d, const struct topic *topic, struct diag *diag)
+{
+    const struct transcript *t = &topic->record;
+    const struct ask *common = topic->common;
+    const struct transcript_turn *turn = topic->winner ? topic->winner : &t->turns[0];
+    const char *text = common ? common->text : turn->text;
+    size_t length = common ? common->length : turn->length, i;
+    int cut = common ? common->truncated : turn->finish == TURN_TRUNCATED;
+    uint64_t tokens = common ? common->n_tokens : 0;
+    struct answer_grade grade;
+    enum status status = answer_grade(&grade, &t->question.key, text, length, cut, &d->arena, diag);
+
+    for (i = 0; i < t->n_turns; i++)
+        tokens += (uint64_t)t->turns[i].tokens;
+    put_text(&d->line, "output", text, length);
+    put_text(&d->line, "prediction", grade.prediction, grade.prediction ? strlen(grade.prediction) : 0);
+    evaluate_put_grade(&d->line, &t->question, &grade);
+    buffer_format(&d->line, ",\"finish\":\"%s\",\"tokens\":%llu", cut ? "length" : "stop", (unsigned long long)tokens);
+    return status;
+}
+
 static enum status write_topic(struct debate *d, const struct topic *topic, struct file_stream *stream,
                                struct diag *diag)
 {
+    enum status status = STATUS_OK;
+
     buffer_clear(&d->line);
     transcript_put(&d->line, &topic->record);
-    return d->line.failed ? no_memory(diag) : file_stream_record(stream, d->line.data, d->line.length, diag);
+    if (!d->line.failed)
+        d->line.length--; /* the closing brace makes room for further members */
+    put_speakers(d);
+    if (d->options->evaluation)
+        status = put_evaluation(d, topic, diag);
+    buffer_text(&d->line, "}");
+    if (status || d->line.failed)
+        return status ? status : no_memory(diag);
+    return file_stream_record(stream, d->line.data, d->line.length, diag);
 }
 
 /* ---- Windows ---- */
@@ -325,24 +417,26 @@ static enum status hold_debates(struct debate *d, struct file_stream *out, struc
     enum status status = STATUS_OK;
     size_t i;
 
+    d->round = 0;
     while (any_open(d) && !status)
         status = hold_round(d, diag);
+    if (!status)
+        status = decide(d, diag);
     for (i = 0; i < d->n_topics && !status; i++) {
-        status = decide(d, &d->topics[i], diag);
+        status = write_topic(d, &d->topics[i], out, diag);
         if (!status)
-            status = write_topic(d, &d->topics[i], out, diag);
-        if (!status)
-            count_topic(d, &d->topics[i]);
+            debate_count(d->summary, &d->topics[i].record);
     }
     return status;
 }
 
-/* Up to a window of questions; *at_end is set when there are no more. */
-static enum status read_window(struct debate *d, struct question_reader *questions, uint64_t *index, int *at_end,
+/* Up to a window of questions that `resume` does not hold; *at_end is set when there are no more. */
+static enum status read_window(struct debate *d, struct question_reader *questions, struct resume *resume, int *at_end,
                                struct diag *diag)
 {
     const struct question *question;
     enum status status = STATUS_OK;
+    int held;
 
     arena_free(&d->arena);
     arena_init(&d->arena, "debate", 0);
@@ -354,9 +448,10 @@ static enum status read_window(struct debate *d, struct question_reader *questio
         status = question_next(questions, &question, diag);
         if (status || !question) {
             *at_end = 1;
-            return status;
+            return status ? status : resume_end(resume, diag);
         }
-        if ((*index)++ >= d->options->skip)
+        status = resume_next(resume, question->id, &held, diag);
+        if (!status && !held)
             status = take_topic(d, question, diag);
     }
     return status;
@@ -372,28 +467,27 @@ static void show(const struct debate *d, uint64_t done)
     if (s->with_gold)
         snprintf(note, sizeof note, "vote %.3f of %llu", (double)s->vote_last / (double)s->with_gold,
                  (unsigned long long)s->with_gold);
-    progress_update(d->options->progress, done, 0, (double)s->tokens, note);
+    progress_update(d->options->progress, done, 0, (double)s->decoded, note);
 }
 
-enum status debate_run(const struct debate_options *options, struct question_reader *questions, struct file_stream *out,
-                       struct debate_summary *summary, struct diag *diag)
+enum status debate_run(const struct debate_options *options, struct question_reader *questions, struct resume *resume,
+                       struct file_stream *out, struct debate_summary *summary, struct diag *diag)
 {
     struct debate d = {.options = options, .summary = summary};
     double began = progress_now();
-    uint64_t index = 0;
     int at_end = 0;
     enum status status = STATUS_OK;
 
     memset(summary, 0, sizeof *summary);
     arena_init(&d.arena, "debate", 0);
     while (!at_end && !status) {
-        status = read_window(&d, questions, &index, &at_end, diag);
+        status = read_window(&d, questions, resume, &at_end, diag);
         if (!status && d.n_topics)
             status = hold_debates(&d, out, diag);
-        show(&d, index);
+        show(&d, resume->n + summary->questions);
         if (!status && !at_end && options->stop && options->stop())
             status = diag_fail(diag, STATUS_STOPPED, "interrupted after %llu questions; the same command goes on",
-                               (unsigned long long)index);
+                               (unsigned long long)(resume->n + summary->questions));
     }
     summary->seconds = progress_now() - began;
     buffer_free(&d.line);

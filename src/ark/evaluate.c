@@ -14,6 +14,7 @@
 #include "generate.h"
 #include "json.h"
 #include "rng.h"
+#include "transcript.h"
 #include "vote.h"
 
 struct work { /* a question in flight */
@@ -143,7 +144,7 @@ static void put_question(struct buffer *out, const struct evaluate_options *o, c
     put_text(out, "model", o->model_name);
 }
 
-static void put_measures(struct buffer *out, const struct question *q, const struct answer_grade *grade)
+void evaluate_put_grade(struct buffer *out, const struct question *q, const struct answer_grade *grade)
 {
     buffer_format(out, ",\"correct\":%s", truth(q, grade->correct));
     if (q->has_gold && q->key.kind == ANSWER_SPAN)
@@ -247,8 +248,9 @@ static enum status write_work(struct evaluate *e, struct work *w, struct diag *d
     buffer_text(out, ",\"output\":");
     json_put_string(out, ask->text, ask->length);
     put_text(out, "prediction", grade.prediction);
-    put_text(out, "gold", q->key.n_golds ? q->key.golds[0] : NULL);
-    put_measures(out, q, &grade);
+    buffer_byte(out, ',');
+    transcript_put_gold(out, &q->key);
+    evaluate_put_grade(out, q, &grade);
     put_cost(out, ask, tokens);
     if (o->samples > 1)
         put_samples(out, w, ballots, o->samples, votes);

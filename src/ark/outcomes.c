@@ -64,6 +64,26 @@ static enum status add_outcome(struct outcomes *o, const struct record *record, 
     return o->list[o->n++].id ? STATUS_OK : no_memory(diag);
 }
 
+static uint64_t member(const struct json *object, const char *name)
+{
+    double value = json_number(object, name, 0);
+
+    return value > 0 && value < 1e15 ? (uint64_t)value : 0;
+}
+
+/* Generated tokens: the record's own number, else a debate's turns together. */
+static uint64_t tokens_of(const struct json *record)
+{
+    const struct json *turns = json_get(record, "turns");
+    uint64_t sum = 0;
+
+    if (json_get(record, "tokens") || !turns || turns->type != JSON_ARRAY)
+        return member(record, "tokens");
+    for (const struct json *turn = turns->child; turn; turn = turn->next)
+        sum += member(turn, "tokens");
+    return sum;
+}
+
 /* What the kind is measured by. */
 static enum status add_measures(struct outcomes *o, const struct record *record, int correct, struct diag *diag)
 {
@@ -133,13 +153,6 @@ static enum status add_several(struct outcomes *o, const struct json *record, st
     return status;
 }
 
-static uint64_t member(const struct json *object, const char *name)
-{
-    double value = json_number(object, name, 0);
-
-    return value > 0 && value < 1e15 ? (uint64_t)value : 0;
-}
-
 static void add_sums(struct outcomes *o, const struct steps *s)
 {
     struct outcome_process *sums = &o->sums;
@@ -202,7 +215,7 @@ enum status outcomes_add(struct outcomes *o, const struct record *record, struct
         return record_fail(record, STATUS_FORMAT, diag,
                            "expected a record of eval, debate or grade (a field \"correct\"), found none");
     o->records++;
-    o->tokens += member(json, "tokens");
+    o->tokens += tokens_of(json);
     o->unanswered += prediction && prediction->type == JSON_NULL;
     o->truncated += strcmp(json_string(json, "finish", ""), "length") == 0;
     status = add_measures(o, record, truth(correct), diag);

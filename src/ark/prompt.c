@@ -145,15 +145,13 @@ enum status prompt_tokens(const struct prompt *prompt, const struct prompt_style
     return status;
 }
 
-/* Bytes to leave away at the beginning of a context so that `excess` of `count` tokens go with them, and a little more;
- * up to a character's start. */
-static size_t context_cut(const char *context, size_t excess, size_t count)
+const char *prompt_cut(const char *context, size_t excess, size_t count)
 {
     size_t length = strlen(context), cut = (size_t)((double)length * (double)excess / (double)count) + 16;
 
     while (cut < length && ((unsigned char)context[cut] & 0xc0) == 0x80)
         cut++;
-    return cut < length ? cut : length;
+    return cut < length ? context + cut : NULL;
 }
 
 enum status prompt_solve_tokens(struct prompt *prompt, const struct prompt_style *style,
@@ -174,8 +172,7 @@ enum status prompt_solve_tokens(struct prompt *prompt, const struct prompt_style
             return diag_fail(diag, STATUS_RANGE,
                              "question %.100s: its prompt takes %zu tokens, the context leaves %zu beside the answer",
                              question->id, tokens->count, room);
-        shorter.context += context_cut(shorter.context, tokens->count - room, tokens->count);
-        shorter.context = *shorter.context ? shorter.context : NULL;
+        shorter.context = prompt_cut(shorter.context, tokens->count - room, tokens->count);
         *cut = 1;
     }
 }

@@ -40,8 +40,7 @@ static void put_measure(struct buffer *out, const char *name, double value)
         buffer_format(out, "\"%s\":%.6g", name, value);
 }
 
-/* Null, a text, or a list when several are right. */
-static void put_gold(struct buffer *out, const struct answer_key *key)
+void transcript_put_gold(struct buffer *out, const struct answer_key *key)
 {
     size_t i;
 
@@ -87,7 +86,7 @@ static void put_header(struct buffer *out, const struct transcript *t)
         put_text(out, "context", q->context);
         buffer_byte(out, ',');
     }
-    put_gold(out, &q->key);
+    transcript_put_gold(out, &q->key);
     buffer_format(out, ",\"kind\":\"%s\",", answer_kind_name(q->key.kind));
     put_text(out, "model", t->model);
     buffer_format(out, ",\"agents\":%zu,\"rounds\":%zu,", t->n_agents, t->n_rounds);

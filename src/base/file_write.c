@@ -224,6 +224,20 @@ void file_abandon(struct file_writer *writer)
     writer_free(writer);
 }
 
+enum status file_save(const char *path, const void *bytes, size_t length, struct diag *diag)
+{
+    struct file_writer writer;
+    enum status status = file_create(&writer, path, diag);
+
+    if (status)
+        return status;
+    status = file_write(&writer, bytes, length, diag);
+    if (!status)
+        status = file_commit(&writer, diag);
+    file_abandon(&writer);
+    return status;
+}
+
 /* ---- streams ---- */
 
 /* Offset just behind the last newline of the file, 0 when there is none; -1 with errno on failure. */

@@ -59,6 +59,17 @@ static const struct arg *known_arg(const struct args *args, const char *name)
     return arg;
 }
 
+void args_optional(struct arg *copy, size_t room, const struct arg *table)
+{
+    size_t n = 0;
+
+    do {
+        assert(n < room);
+        copy[n] = table[n];
+        copy[n].required = 0;
+    } while (table[n++].name);
+}
+
 /* ---- values ---- */
 
 int args_parse_int(const char *text, int64_t *value)

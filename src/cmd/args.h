@@ -46,6 +46,10 @@ extern const struct arg args_model[];    /* -m -c -ctk -ctv --lora */
 extern const struct arg args_sampling[]; /* --temp --top-k --top-p --min-p -s */
 extern const struct arg args_common[];   /* -t --kernels --mem-limit -q -v --config --help */
 
+/* A copy of a table (room: its end included) in which nothing is required: for commands that need the flags in some of
+ * their uses only. */
+void args_optional(struct arg *copy, size_t room, const struct arg *table);
+
 struct args_given;
 
 struct args {

@@ -18,6 +18,7 @@
     X(import, "debates held elsewhere as debate records")                                                              \
     X(prm, "train a process reward model on labelled steps")                                                           \
     X(grpo, "reinforce a policy on questions with known answers")                                                      \
+    X(eval, "put questions to a model and grade its answers; compare evaluations")                                     \
     X(grade, "grade outputs that were made elsewhere")                                                                 \
     X(quantize, "rewrite a model's weights in another format")                                                         \
     X(tokenizer, "learn a byte-level BPE vocabulary from text")                                                        \

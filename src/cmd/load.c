@@ -88,8 +88,8 @@ static void describe(const struct load *load, double seconds)
             pool_size(load->exec.pool));
 }
 
-/* --lora FILE[:SCALE]: a colon that a number follows to the end is the scale's. */
-static int load_adapter(struct load *load, const char *text)
+/* A colon that a number follows to the end is the scale's. */
+int load_adapter(struct adapter **adapter, const struct load *load, const char *text)
 {
     const char *colon = strrchr(text, ':');
     char path[1024], *end = NULL;
@@ -102,10 +102,7 @@ static int load_adapter(struct load *load, const char *text)
         fprintf(stderr, "arklet: --lora: the path is too long\n");
         return 1;
     }
-    if (adapter_load(&load->loaded[load->n_adapters], load->model, path, scaled ? (float)strength : 1.0f, &diag))
-        return cmd_fail(&diag);
-    load->n_adapters++;
-    return -1;
+    return adapter_load(adapter, load->model, path, scaled ? (float)strength : 1.0f, &diag) ? cmd_fail(&diag) : -1;
 }
 
 static int load_adapters(struct load *load, const struct args *args)
@@ -121,23 +118,22 @@ static int load_adapters(struct load *load, const struct args *args)
         fprintf(stderr, "arklet: --lora: out of memory\n");
         return 1;
     }
-    for (size_t i = 0; i < n && code < 0; i++)
-        code = load_adapter(load, args_item(args, "lora", i));
+    for (size_t i = 0; i < n && code < 0; i++) {
+        code = load_adapter(&load->loaded[i], load, args_item(args, "lora", i));
+        load->n_adapters += code < 0;
+    }
     return code;
 }
 
-int load_model(struct load *load, const struct args *args, size_t context)
+static int load_weights(struct load *load, const struct args *args, const char *path, size_t context)
 {
     struct diag diag;
     double started = progress_now();
     size_t trained;
-    int code = load_exec(load, args);
 
-    if (code >= 0)
-        return code;
     load->k_type = cache_type(args_text(args, "cache-type-k"));
     load->v_type = cache_type(args_text(args, "cache-type-v"));
-    if (model_load(&load->model, args_text(args, "model"), &load->exec, load->mem_limit, &diag))
+    if (model_load(&load->model, path, &load->exec, load->mem_limit, &diag))
         return cmd_fail(&diag);
     trained = (size_t)load->model->config.ctx_len;
     load->context = args_int(args, "ctx-size") > 0 ? (size_t)args_int(args, "ctx-size") : context ? context : trained;
@@ -147,7 +143,29 @@ int load_model(struct load *load, const struct args *args, size_t context)
     }
     if (load->verbose)
         describe(load, progress_now() - started);
-    return load_adapters(load, args);
+    return -1;
+}
+
+int load_model(struct load *load, const struct args *args, size_t context)
+{
+    int code = load_exec(load, args);
+
+    if (code < 0)
+        code = load_weights(load, args, args_text(args, "model"), context);
+    return code < 0 ? load_adapters(load, args) : code;
+}
+
+int load_another(struct load *load, const struct load *first, const struct args *args, const char *path,
+                 size_t mem_limit)
+{
+    memset(load, 0, sizeof *load);
+    load->quiet = first->quiet;
+    load->verbose = first->verbose;
+    load->exec = first->exec;
+    load->shares_exec = 1;
+    load->limit_text = first->limit_text;
+    load->mem_limit = mem_limit;
+    return load_weights(load, args, path, 0);
 }
 
 void load_free(struct load *load)
@@ -156,7 +174,8 @@ void load_free(struct load *load)
         adapter_free(load->loaded[i]);
     memory_free(load->loaded);
     model_free(load->model);
-    pool_destroy(load->exec.pool);
+    if (!load->shares_exec)
+        pool_destroy(load->exec.pool);
     memset(load, 0, sizeof *load);
 }
 

@@ -23,12 +23,19 @@ struct load {
     struct adapter **loaded;               /* --lora, NULL: none */
     const struct adapter *const *adapters; /* the same, for readers */
     size_t n_adapters;
+    int shares_exec; /* threads and kernels belong to another load */
 };
 
 /* Threads and kernels alone. */
 int load_exec(struct load *load, const struct args *args);
 /* load_exec and the model; `context` is used when -c is not given, 0: the trained length. Warns above that. */
 int load_model(struct load *load, const struct args *args, size_t context);
+/* A further model from `path`, with the threads, kernels and flags of `first`, which must outlive it; mem_limit (0:
+ * none) is what it may take. Without adapters. */
+int load_another(struct load *load, const struct load *first, const struct args *args, const char *path,
+                 size_t mem_limit);
+/* An adapter of the load's model from "FILE[:SCALE]". */
+int load_adapter(struct adapter **adapter, const struct load *load, const char *text);
 void load_free(struct load *load);
 
 /* Bytes of work memory (cache, workspace) that the command needs for a context. */

@@ -217,7 +217,6 @@ int train_format(struct example_format *format, struct chat_template *chat, cons
 static enum status write_config(const struct args *args, const char *folder, struct diag *diag)
 {
     struct buffer text = {0}, path = {0};
-    struct file_writer writer;
     enum status status;
 
     buffer_format(&path, "%s/config.txt", folder);
@@ -225,13 +224,7 @@ static enum status write_config(const struct args *args, const char *folder, str
     if (text.failed || path.failed)
         status = diag_fail(diag, STATUS_MEMORY, "%s: out of memory", folder);
     else
-        status = file_create(&writer, path.data, diag);
-    if (!status) {
-        status = file_write(&writer, text.data, text.length, diag);
-        if (!status)
-            status = file_commit(&writer, diag);
-        file_abandon(&writer);
-    }
+        status = file_save(path.data, text.data, text.length, diag);
     buffer_free(&text);
     buffer_free(&path);
     return status;
