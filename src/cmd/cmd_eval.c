@@ -80,13 +80,12 @@ static const struct arg own_flags[] = {
 };
 
 static const char about[] =
-    "Puts questions to a model and grades its answers: a record a question {v, id, output, prediction, gold, correct,\n"
-    "tokens, ...} (em and f1 for spans, rouge1, rouge2, rougeL for summaries). Prints accuracy or the kind's measures\n"
-    "with 95 % intervals (Wilson for shares, bootstrap for other means) and writes the same, with the configuration, "
-    "to\n"
-    "the output's name with .summary.json in place of .jsonl. A run that was stopped goes on when the same command is\n"
-    "given again. With --debate the records are those of arklet debate with the common answer added. --from needs no\n"
-    "model: it summarises and compares records made before, and writes a summary only where -o says.";
+    "Puts questions to a model and grades its answers, a record a question: {v, id, output, prediction, gold,\n"
+    "correct, tokens, ...}, with em and f1 for spans, rouge1, rouge2 and rougeL for summaries. Prints the measures\n"
+    "with 95 % intervals (Wilson for shares, bootstrap for other means) and writes them, with the configuration, to\n"
+    "the output's name with .summary.json in place of .jsonl. A run that was stopped goes on when the same command\n"
+    "is given again. With --debate the records are those of arklet debate, with the common answer added. --from\n"
+    "needs no model: it summarises and compares records made before, and writes a summary only where -o says.";
 
 #define COPIED_FLAGS 16
 
