@@ -3,16 +3,18 @@
  *   world questions split=test count=1000 seed=1
  *   world documents count=50000 seed=1 single=60 debate=30 critique=0 drill=10 depths=15,35,30,15,5
  *   world text count=2000 seed=1
+ *   world turns debates=FILE questions=FILE seed=1
  *
  * `documents` draws stories of the training split; the numbers behind the kinds are their shares in percent. `text` is
- * what a tokenizer is trained on: documents as plain text, and every number up to STORY_MAX_VALUE. The same arguments
- * give the same bytes. */
+ * what a tokenizer is trained on: documents as plain text, and every number up to STORY_MAX_VALUE. `turns` makes debate
+ * documents of the debates that a model held over such questions. The same arguments give the same bytes. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include "document.h"
 #include "json.h"
+#include "turns.h"
 
 enum kind { KIND_SINGLE, KIND_DEBATE, KIND_CRITIQUE, KIND_DRILL, KIND_COUNT };
 
@@ -24,6 +26,7 @@ struct options {
     int shares[KIND_COUNT];
     struct depths depths;
     int depths_given;
+    const char *debates, *questions; /* paths */
 };
 
 /* Item numbers of different kinds of files never meet. */
@@ -90,6 +93,10 @@ static int read_option(struct options *o, const char *text)
         return read_number(value, 1, 1L << 30, &o->count);
     if (strncmp(text, "seed=", 5) == 0)
         return read_number(value, 0, 1L << 30, &o->seed);
+    if (strncmp(text, "debates=", 8) == 0)
+        return o->debates = value, 1;
+    if (strncmp(text, "questions=", 10) == 0)
+        return o->questions = value, 1;
     if (strncmp(text, "split=", 6) == 0)
         return read_split(value, &o->split);
     if (strncmp(text, "depths=", 7) == 0)
@@ -225,9 +232,22 @@ static int write_text(const struct options *o)
     return ok ? 0 : fail(diag.message);
 }
 
+static int write_turns(const struct options *o)
+{
+    struct diag diag;
+
+    if (!o->debates || !o->questions) {
+        fputs("world: turns needs debates=FILE questions=FILE\n", stderr);
+        return 2;
+    }
+    if (turns_convert(o->debates, o->questions, (uint64_t)o->seed, put_line, &diag))
+        return fail(diag.message);
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
-    struct options o = {SPLIT_TRAIN, 1000, 0, {60, 30, 2, 8}, {{15, 30, 30, 15, 10}}, 0};
+    struct options o = {SPLIT_TRAIN, 1000, 0, {60, 30, 2, 8}, {{15, 30, 30, 15, 10}}, 0, NULL, NULL};
     int i, code;
 
     for (i = 2; i < argc; i++)
@@ -244,8 +264,10 @@ int main(int argc, char **argv)
         code = write_documents(&o);
     } else if (argc > 1 && strcmp(argv[1], "text") == 0) {
         code = write_text(&o);
+    } else if (argc > 1 && strcmp(argv[1], "turns") == 0) {
+        code = write_turns(&o);
     } else {
-        fputs("usage: world questions|documents|text [name=value ...]\n", stderr);
+        fputs("usage: world questions|documents|text|turns [name=value ...]\n", stderr);
         return 2;
     }
     return fflush(stdout) == 0 ? code : fail("standard output: cannot write");
