@@ -1,7 +1,8 @@
 /* example.h - training records as tokens with a loss weight each.
  *
  * Forms (formats.md, Traces): {prompt, completion, weight}, with strings or message lists; {messages}; {segments:
- * [{text, weight}]}. Loss falls on the completion, on assistant turns, on weighted segments alone:
+ * [{text, weight}]}, which are the whole text, or, beside a prompt of messages, the parts of its answer. Loss falls on
+ * the completion, on assistant turns, on weighted segments alone:
  *
  *     tokens    BOS  p p p p p | c c c c EOS
  *     weights    0   0 0 0 0 0 | w w w w w      weight of predicting this token from those before it

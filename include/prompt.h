@@ -65,5 +65,7 @@ const char *prompt_cut(const char *context, size_t excess, size_t count);
 void prompt_put(struct buffer *out, const struct prompt *prompt);
 /* A completion in the same form: a string, or a list with one assistant message. */
 void prompt_put_completion(struct buffer *out, const struct prompt *prompt, const char *text, size_t length);
+/* Appends a completion that is nothing but the answer, in the form that the prompt's instructions ask for. */
+void prompt_put_answer(struct buffer *out, enum answer_kind kind, const char *answer);
 
 #endif

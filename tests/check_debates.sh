@@ -1,5 +1,5 @@
 #!/bin/sh
-# Debates as files: import as a user meets it: streams, shards, a killed run, bad records. ARKLET names the program.
+# Debates as files: import and select as a user meets them: streams, shards, a killed run, bad records. ARKLET names the program.
 arklet=${ARKLET:-./arklet}
 dir=$(mktemp -d) || exit 1
 trap 'rm -rf "$dir"' EXIT
@@ -73,4 +73,34 @@ run import agentark "$dir/ark.jsonl" -o "$dir/ark" -q
 expect 'a bad record' 'refused 1 "ark.jsonl:2: debate 2" "expected a string, found a number" && [ "$(wc -l <"$dir/ark")" -eq 1 ]'
 run import agentark "$dir/ark.jsonl" -o "$dir/ark" -q --skip-bad
 expect 'a bad record is skipped on request' '[ $code -eq 0 ] && has "^debates 2$" && grep -q "1 bad records were skipped" "$dir/err"'
+
+# ---- select ----
+run select -f "$dir/debate.jsonl" -o "$dir/traces.jsonl" --spliced
+expect 'select' '[ $code -eq 0 ] && has "^debates 60$" && has "^kept 60$" && has "^corrective " && [ "$(wc -l <"$dir/traces.jsonl")" -eq "$(sed -n "s/^traces //p" "$dir/out")" ] && grep -q "60 of 60 debates kept" "$dir/err"'
+expect 'spliced traces have no loss on the wrong part' '[ "$(grep -c "\"kind\":\"spliced\"" "$dir/traces.jsonl")" -eq "$(grep -c "\"weight\":0},{\"text\":\"Wait" "$dir/traces.jsonl")" ] && grep -q "\"kind\":\"spliced\"" "$dir/traces.jsonl"'
+"$arklet" select -f - -o - -q --spliced <"$dir/debate.jsonl" >"$dir/stream.jsonl" 2>"$dir/err"
+expect 'select from and to a stream' 'cmp -s "$dir/stream.jsonl" "$dir/traces.jsonl" && grep -q "^debates 60$" "$dir/err"'
+for i in 1 2 3 4; do "$arklet" select -f "$dir/debate.jsonl" -o "$dir/shard$i" --shard $i/4 -q --spliced >/dev/null; done
+cat "$dir/shard1" "$dir/shard2" "$dir/shard3" "$dir/shard4" >"$dir/shards"
+expect 'shards of traces concatenate to the whole' '[ -s "$dir/shard2" ] && cmp -s "$dir/shards" "$dir/traces.jsonl"'
+for cut in 1 1000 9000; do
+    head -c $cut "$dir/traces.jsonl" >"$dir/torn.jsonl"
+    run select -f "$dir/debate.jsonl" -o "$dir/torn.jsonl" -q --spliced
+    expect "select goes on after $cut bytes" 'silent && cmp -s "$dir/torn.jsonl" "$dir/traces.jsonl"'
+done
+run select -f "$dir/debate.jsonl" -o "$dir/torn.jsonl" -q --strategy rsft
+expect 'another strategy replaces the traces' 'silent && [ "$(wc -l <"$dir/torn.jsonl")" -eq 60 ]'
+run select -f "$dir/debate.jsonl" -o "$dir/none.jsonl" --min-correct 4
+expect 'nothing kept' '[ $code -eq 0 ] && has "^dropped_few_correct 60$" && grep -q "no trace was written" "$dir/err"'
+run select -f "$dir/debate.jsonl" -o "$dir/x" --strategy best
+expect 'an unknown strategy' 'refused 2 "rsft|da|answer|sampled"'
+run select -f "$dir/ark.jsonl" -o "$dir/x" -q
+expect 'no debates' 'refused 1 "ark.jsonl:1" "question"'
+
+# sft takes every form as it is
+run sft -m fixtures/models/qwen3 -f "$dir/traces.jsonl" -o "$dir/run" --epochs 0.05 --batch 2 --max-len 256 -q
+expect 'sft on the traces' 'silent && has "^steps "'
+run select -m fixtures/models/qwen3 -f "$dir/debate.jsonl" -o "$dir/chat.jsonl" -q --spliced --chat
+run sft -m fixtures/models/qwen3 -f "$dir/chat.jsonl" -o "$dir/chat" --epochs 0.05 --batch 2 --max-len 256 -q --chat-template chatml
+expect 'sft on traces in messages' 'silent && has "^steps "'
 exit $failed

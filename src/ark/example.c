@@ -101,6 +101,13 @@ static enum status check_pair(const struct json *record, const char *where, stru
     return status ? status : check_answer(completion, 1, where, diag);
 }
 
+static int has_dialogue(const struct json *record)
+{
+    const struct json *prompt = json_get(record, "prompt");
+
+    return prompt && prompt->type == JSON_ARRAY;
+}
+
 enum status example_check(const struct json *record, const char *where, struct diag *diag)
 {
     enum status status;
@@ -112,6 +119,8 @@ enum status example_check(const struct json *record, const char *where, struct d
         return status;
     if (json_get(record, "segments")) {
         status = expect(record, "segments", JSON_ARRAY, "a list", where, diag);
+        if (!status && has_dialogue(record))
+            status = check_messages(json_get(record, "prompt"), "prompt", where, diag);
         return status ? status : check_segments(json_get(record, "segments"), where, diag);
     }
     if (json_get(record, "messages")) {
@@ -306,6 +315,85 @@ static enum status read_dialogue(struct example *e, const struct json *record, c
     return status;
 }
 
+/* Puts the parts in place of the answer, which is the last content of a rendered dialogue. */
+static enum status split_answer(struct chat_prompt *prompt, const struct json *parts, const struct buffer *answer,
+                                size_t *first, const char *where, struct diag *diag)
+{
+    size_t n = parts->length, at = prompt->n_segments, tail;
+    const struct json *part;
+    struct segment *grown;
+
+    while (at && prompt->segments[at - 1].is_template)
+        at--;
+    if (!at || prompt->segments[at - 1].length != answer->length ||
+        memcmp(prompt->segments[at - 1].text, answer->data, answer->length) != 0)
+        return diag_fail(diag, STATUS_UNSUPPORTED, "%s: the chat template changes the answer's text", where);
+    grown = memory_grow(prompt->segments, (prompt->n_segments + n) * sizeof *grown);
+    if (!grown)
+        return diag_fail(diag, STATUS_MEMORY, "%s: out of memory for %zu segments", where, n);
+    prompt->segments = grown;
+    prompt->capacity = prompt->n_segments + n;
+    tail = prompt->n_segments - at;
+    memmove(grown + at - 1 + n, grown + at, tail * sizeof *grown);
+    prompt->n_segments += n - 1;
+    *first = at - 1;
+    for (part = parts->child; part; part = part->next, at++) {
+        grown[at - 1].text = json_get(part, "text")->text;
+        grown[at - 1].length = json_get(part, "text")->length;
+        grown[at - 1].is_template = 0;
+    }
+    return STATUS_OK;
+}
+
+/* The tokens of the first n segments in place of the example's own, the new ones with this weight. */
+static enum status extend_to(struct example *e, const struct chat_prompt *prompt, size_t n, float weight,
+                             const struct example_format *format, const char *where, struct diag *diag)
+{
+    size_t had = e->tokens.count;
+    enum status status;
+
+    e->tokens.count = 0;
+    status = tokenizer_encode_segments(format->tokenizer, prompt->segments, n, ENCODE_BOS, &e->tokens, diag);
+    return status ? status : weigh(e, had < e->tokens.count ? had : e->tokens.count, weight, where, diag);
+}
+
+/* A prompt of messages whose answer comes in weighted parts. */
+static enum status read_parts(struct example *e, const struct json *record, const struct example_format *format,
+                              const char *where, struct diag *diag)
+{
+    const struct json *list = json_get(record, "prompt"), *parts = json_get(record, "segments"), *part;
+    size_t n = count(list), first = 0;
+    struct chat_message *messages = memory_alloc((n + 1) * sizeof *messages);
+    struct chat_prompt prompt = {0};
+    struct buffer answer = {0};
+    enum status status = format->chat ? STATUS_OK : no_template(where, diag);
+
+    for (part = parts->child; part; part = part->next)
+        buffer_append(&answer, json_get(part, "text")->text, json_get(part, "text")->length);
+    if (!messages || answer.failed)
+        status = diag_fail(diag, STATUS_MEMORY, "%s: out of memory for %zu messages", where, n + 1);
+    if (!status) {
+        take_messages(messages, list);
+        messages[n].role = "assistant";
+        messages[n].content = answer.data ? answer.data : "";
+        messages[n].length = answer.length;
+        status = chat_render(format->chat, messages, n + 1, 0, &format->chat_options, &prompt, diag);
+    }
+    if (!status)
+        status = split_answer(&prompt, parts, &answer, &first, where, diag);
+    if (!status)
+        status = extend_to(e, &prompt, first, 0, format, where, diag);
+    for (part = parts->child; part && !status; part = part->next)
+        status = extend_to(e, &prompt, ++first, (float)json_number(part, "weight", 1), format, where, diag);
+    if (!status) /* what ends the turn goes with the last part */
+        status = extend_to(e, &prompt, prompt.n_segments, e->tokens.count ? e->weights[e->tokens.count - 1] : 0, format,
+                           where, diag);
+    chat_prompt_free(&prompt);
+    buffer_free(&answer);
+    memory_free(messages);
+    return status;
+}
+
 static void truncate_and_sum(struct example *e, size_t max_len)
 {
     size_t i;
@@ -330,7 +418,9 @@ enum status example_read(struct example *example, const struct json *record, con
     if (status)
         return status;
     example->tokens.count = 0;
-    if (json_get(record, "segments"))
+    if (json_get(record, "segments") && has_dialogue(record))
+        status = read_parts(example, record, format, where, diag);
+    else if (json_get(record, "segments"))
         status = read_segments(example, record, format, where, diag);
     else if (json_get(record, "messages") || prompt->type == JSON_ARRAY)
         status = read_dialogue(example, record, format, where, diag);

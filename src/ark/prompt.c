@@ -209,3 +209,13 @@ void prompt_put_completion(struct buffer *out, const struct prompt *prompt, cons
     put_message(out, "assistant", text, length);
     buffer_text(out, "]");
 }
+
+void prompt_put_answer(struct buffer *out, enum answer_kind kind, const char *answer)
+{
+    static const char *const before[] = {"#### ", "\\boxed{", "The answer is (", "The answer is ", ""};
+    static const char *const behind[] = {"", "}", ")", "", ""};
+
+    buffer_text(out, before[kind]);
+    buffer_text(out, answer);
+    buffer_text(out, behind[kind]);
+}

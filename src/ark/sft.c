@@ -207,7 +207,8 @@ static enum status sft_step(void *context, struct diag *diag)
         status = trainer_end_step(s->trainer, diag);
     for (from = 0; from < s->n_examples; from++)
         s->trainer->tokens += s->examples[from].tokens.count;
-    s->result->loss = loss / s->weight_sum;
+    if (s->n_examples)
+        s->result->loss = loss / s->weight_sum;
     if (!status && s->n_examples)
         status = check_gradient(s, s->result->loss, diag);
     return status;

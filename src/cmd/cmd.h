@@ -16,6 +16,7 @@
     X(inspect, "what is in a file, and the memory that running it takes")                                              \
     X(debate, "several agents answer questions in rounds")                                                             \
     X(import, "debates held elsewhere as debate records")                                                              \
+    X(select, "training traces from debates")                                                                          \
     X(prm, "train a process reward model on labelled steps")                                                           \
     X(grpo, "reinforce a policy on questions with known answers")                                                      \
     X(eval, "put questions to a model and grade its answers; compare evaluations")                                     \
