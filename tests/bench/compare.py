@@ -2,6 +2,7 @@
 """Paired speed comparison of arklet with other engines on the same GGUF files, in turns.
 
     python3 tests/bench/compare.py -m MODEL.gguf [-m ...] --peer llama.cpp=BIN_DIR --peer ik_llama.cpp=BIN_DIR
+                                   [--peer-args ik_llama.cpp='-rtr 1'] [--quiet COMMAND]
                                    [--arklet ./arklet] [--arklet-args '--kernels avx2'] [-r 5] [-t 2]
                                    [--tests pp512,tg128,tg64x32] [--json OUT] [--max-noise 0.05] [--wait 60]
 
@@ -12,7 +13,8 @@ there is left out with a note. A test is `ppN` (prefill of N tokens), `tgN` (N t
 The programs take turns (A B C A B C ...), once per repetition, so that a slow minute hits all of them. The table
 gives medians, the range, and the median of the ratios arklet / peer within a turn. `noise` is the share of the machine's
 time that other processes took during a program's runs: a turn above --max-noise is repeated, at most --retries times.
-Each run first waits, at most --wait seconds, until the machine has been idle for two seconds.
+--peer-args gives a peer's llama-bench further flags. --quiet puts a command before every run, for instance one that stops
+what else runs on the machine. Each run first waits, at most --wait seconds, until the machine has been idle for two seconds.
 """
 
 import argparse
@@ -29,6 +31,7 @@ import sys
 import time
 
 BATCH_PROMPT = 128
+QUIET = []  # a command that runs a command
 
 
 def parse_test(word):
@@ -50,7 +53,7 @@ def busy_seconds():
 def run(command):
     """Standard output of a command and the share of the machine that others used meanwhile."""
     total0, busy0, own0 = busy_seconds()
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    done = subprocess.run([*QUIET, *command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     total1, busy1, own1 = busy_seconds()
     if done.returncode:
         raise RuntimeError(f"{shlex.join(command)}: exit {done.returncode}: {done.stderr.strip()[-300:]}")
@@ -72,8 +75,8 @@ def wait_for_quiet(limit, max_noise):
 class Peer:
     """llama.cpp and its forks."""
 
-    def __init__(self, name, folder, threads):
-        self.name, self.folder, self.threads = name, folder, str(threads)
+    def __init__(self, name, folder, threads, more):
+        self.name, self.folder, self.threads, self.more = name, folder, str(threads), shlex.split(more)
         self.version = "?"
 
     def has(self, test):
@@ -83,7 +86,7 @@ class Peer:
         if test["seqs"] == 1:
             p, n = (test["n"], 0) if test["kind"] == "pp" else (0, test["n"])
             out, noise = run([os.path.join(self.folder, "llama-bench"), "-m", model, "-t", self.threads, "-p", str(p),
-                              "-n", str(n), "-r", "1", "-o", "json"])
+                              "-n", str(n), "-r", "1", "-o", "json", *self.more])
             row = json.loads(out[out.index("["):])[0]
             self.version = row.get("build_commit", "?")
             return row["avg_ts"], noise
@@ -155,6 +158,8 @@ def main():
     ask = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     ask.add_argument("-m", "--model", action="append", required=True)
     ask.add_argument("--peer", action="append", default=[], metavar="NAME=BIN_DIR")
+    ask.add_argument("--peer-args", action="append", default=[], metavar="NAME=ARGS")
+    ask.add_argument("--quiet", default="", metavar="COMMAND")
     ask.add_argument("--arklet", default="./arklet")
     ask.add_argument("--arklet-args", default="")
     ask.add_argument("--tests", default="pp512,tg128,tg64x32")
@@ -165,8 +170,10 @@ def main():
     ask.add_argument("--wait", type=float, default=60)
     ask.add_argument("--json", help="also write every single figure here")
     a = ask.parse_args()
+    QUIET.extend(shlex.split(a.quiet))
+    more = dict(word.split("=", 1) for word in a.peer_args)
     tests = [parse_test(w) for w in a.tests.split(",")]
-    everyone = [Arklet(a.arklet, a.threads, a.arklet_args)] + [Peer(*p.split("=", 1), a.threads) for p in a.peer]
+    everyone = [Arklet(a.arklet, a.threads, a.arklet_args)] + [Peer(*p.split("=", 1), a.threads, more.get(p.split("=")[0], "")) for p in a.peer]
     rows, raw = [], []
     for model in a.model:
         for test in tests:
