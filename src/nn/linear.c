@@ -12,6 +12,9 @@
 /* Input bytes of one token chunk: with the panel of weights it meets, well inside a 1 MB second-level cache. Larger
  * chunks were slower (Sapphire Rapids: 512 KB by 5 to 10 %). */
 #define CHUNK_BYTES ((size_t)112 << 10)
+/* The least of a chunk of quantised rows, however long they are: opening a panel's codes is shared by so many tokens
+ * (Zen 3, rows of 8192: 15 % faster than chunks of 8). */
+#define CHUNK_TOKENS 96
 
 static size_t round16(size_t n)
 {
@@ -127,6 +130,8 @@ static void multiply(void *context, size_t begin, size_t end, int worker)
     size_t first = 0, i, token;
 
     (void)worker;
+    if (in->quantized && chunk < CHUNK_TOKENS)
+        chunk = CHUNK_TOKENS;
     for (i = 0; i < work->n_jobs && first < end; i++) {
         size_t n_panels = work->jobs[i].linear->w.n_panels;
         size_t from = begin > first ? begin - first : 0;
