@@ -23,6 +23,7 @@
     X(grade, "grade outputs that were made elsewhere")                                                                 \
     X(quantize, "rewrite a model's weights in another format")                                                         \
     X(tokenizer, "learn a byte-level BPE vocabulary from text")                                                        \
+    X(init, "make a model of a given shape with random weights")                                                       \
     X(sft, "fine-tune on records: a LoRA adapter, or all weights")                                                     \
     X(merge, "fold an adapter into the weights")                                                                       \
     X(export, "write an adapter as a PEFT folder or a GGUF")                                                           \

@@ -9,12 +9,14 @@ struct hf_config {
     int nested;         /* the text part of a model that also sees: names carry one more prefix */
     int attention_bias; /* q, k, v and output have biases */
     int mlp_bias;
-    int llama3; /* rope scaled as Llama 3.1 does it: */
+    float initializer_range; /* deviation of new weights */
+    int llama3;              /* rope scaled as Llama 3.1 does it: */
     float factor, low_freq_factor, high_freq_factor, original_ctx;
 };
 
-/* Fills source->config (tied from tie_word_embeddings) and *hf from the folder's config.json. */
-enum status hf_read_config(struct source *source, struct hf_config *hf, struct diag *diag);
+/* Fills source->config (tied from tie_word_embeddings) and *hf from the config.json at `path`. A vocab_size that is set
+ * before is what a missing key means. */
+enum status hf_read_config(struct source *source, const char *path, struct hf_config *hf, struct diag *diag);
 /* inv_freq (and rope_factors for llama 3), formed in f32 as transformers forms them. */
 enum status hf_set_rope(struct source *source, const struct hf_config *hf, struct diag *diag);
 

@@ -20,7 +20,7 @@ struct reader {
 
 /* Defaults of the family's configuration class; 0: the key is mandatory. */
 struct family {
-    const char *architecture;
+    const char *architecture, *model_type; /* either names the family in config.json */
     enum arch arch;
     int nested;
     int head_dim, n_heads, n_kv_heads, vocab_size, ctx_len; /* head_dim 0: dim / heads; n_kv_heads 0: n_heads */
@@ -29,13 +29,13 @@ struct family {
 };
 
 static const struct family families[] = {
-    {"LlamaForCausalLM", ARCH_LLAMA, 0, 0, 0, 0, 0, 2048, 10000, 0},
-    {"LLaMAForCausalLM", ARCH_LLAMA, 0, 0, 0, 0, 0, 2048, 10000, 0},
-    {"MistralForCausalLM", ARCH_LLAMA, 0, 0, 0, 8, 0, 131072, 10000, 0},
-    {"Qwen2ForCausalLM", ARCH_QWEN2, 0, 0, 0, 0, 0, 32768, 10000, 0},
-    {"Qwen3ForCausalLM", ARCH_QWEN3, 0, 128, 0, 0, 0, 32768, 10000, 0},
-    {"Gemma3ForCausalLM", ARCH_GEMMA3, 0, 256, 8, 4, 262208, 131072, 1e6f, 1},
-    {"Gemma3ForConditionalGeneration", ARCH_GEMMA3, 1, 256, 8, 4, 262208, 131072, 1e6f, 1},
+    {"LlamaForCausalLM", "llama", ARCH_LLAMA, 0, 0, 0, 0, 0, 2048, 10000, 0},
+    {"LLaMAForCausalLM", "llama", ARCH_LLAMA, 0, 0, 0, 0, 0, 2048, 10000, 0},
+    {"MistralForCausalLM", "mistral", ARCH_LLAMA, 0, 0, 0, 8, 0, 131072, 10000, 0},
+    {"Qwen2ForCausalLM", "qwen2", ARCH_QWEN2, 0, 0, 0, 0, 0, 32768, 10000, 0},
+    {"Qwen3ForCausalLM", "qwen3", ARCH_QWEN3, 0, 128, 0, 0, 0, 32768, 10000, 0},
+    {"Gemma3ForCausalLM", "gemma3_text", ARCH_GEMMA3, 0, 256, 8, 4, 262208, 131072, 1e6f, 1},
+    {"Gemma3ForConditionalGeneration", "gemma3", ARCH_GEMMA3, 1, 256, 8, 4, 262208, 131072, 1e6f, 1},
 };
 
 /* ---- typed members ---- */
@@ -273,7 +273,7 @@ static void read_sizes(struct reader *r, struct config *c, const struct family *
     c->ffn_dim = get_int(r, "intermediate_size", 0);
     c->n_heads = get_int(r, "num_attention_heads", family->n_heads);
     c->n_kv_heads = get_int(r, "num_key_value_heads", family->n_kv_heads ? family->n_kv_heads : c->n_heads);
-    c->vocab_size = get_int(r, "vocab_size", family->vocab_size);
+    c->vocab_size = get_int(r, "vocab_size", c->vocab_size ? c->vocab_size : family->vocab_size);
     c->ctx_len = get_int(r, "max_position_embeddings", family->ctx_len);
     int head_dim = family->head_dim;
     if (!head_dim && c->n_heads > 0 && c->dim % c->n_heads == 0) {
@@ -296,6 +296,7 @@ static void read_family(struct reader *r, struct config *c, struct hf_config *hf
     c->tied = get_bool(r, "tie_word_embeddings", family->tied);
     hf->attention_bias = get_bool(r, "attention_bias", 0);
     hf->mlp_bias = get_bool(r, "mlp_bias", 0);
+    hf->initializer_range = get_float(r, r->object, "initializer_range", 0.02f);
     if (c->arch == ARCH_GEMMA3) {
         read_gemma3(r, c);
     }
@@ -304,20 +305,21 @@ static void read_family(struct reader *r, struct config *c, struct hf_config *hf
     }
 }
 
+/* By "architectures"; a configuration without them by "model_type". */
 static const struct family *find_family(struct reader *r)
 {
     const struct json *list = member(r->object, "architectures");
-    const char *name =
-        list && list->type == JSON_ARRAY && list->child && list->child->type == JSON_STRING ? list->child->text : NULL;
+    int listed = list && list->type == JSON_ARRAY && list->child && list->child->type == JSON_STRING;
+    const char *name = listed ? list->child->text : json_string(r->object, "model_type", NULL);
     for (size_t i = 0; name && i < sizeof families / sizeof families[0]; i++) {
-        if (strcmp(families[i].architecture, name) == 0) {
+        if (strcmp(listed ? families[i].architecture : families[i].model_type, name) == 0) {
             return &families[i];
         }
     }
     r->status = diag_fail(r->diag, STATUS_UNSUPPORTED,
-                          "%s: key architectures: expected Llama, Mistral, Qwen2, Qwen3 or Gemma3 ForCausalLM, "
-                          "found %.80s",
-                          r->path, name ? name : "nothing");
+                          "%s: key architectures: expected Llama, Mistral, Qwen2, Qwen3 or Gemma3 ForCausalLM, or "
+                          "without it a model_type of llama, mistral, qwen2, qwen3 or gemma3_text, found %.80s",
+                          r->path, name ? name : "neither");
     return NULL;
 }
 
@@ -342,28 +344,24 @@ static void read_root(struct reader *r, struct source *source, struct hf_config 
     read_family(r, &source->config, hf, family);
 }
 
-enum status hf_read_config(struct source *source, struct hf_config *hf, struct diag *diag)
+enum status hf_read_config(struct source *source, const char *path, struct hf_config *hf, struct diag *diag)
 {
-    struct buffer path = {0}, text = {0};
+    struct buffer text = {0};
     struct arena arena;
-    struct reader r = {.diag = diag};
+    struct reader r = {.path = path, .diag = diag};
     memset(hf, 0, sizeof *hf);
     arena_init(&arena, "config", 0);
-    buffer_format(&path, "%s/config.json", source->path);
-    r.path = path.data;
-    r.status = path.failed ? diag_fail(diag, STATUS_MEMORY, "%s: no memory", source->path)
-                           : file_read(&text, path.data, MAX_CONFIG_BYTES, diag);
+    r.status = file_read(&text, path, MAX_CONFIG_BYTES, diag);
     if (!r.status) {
-        r.status = json_parse(&r.object, text.data ? text.data : "", text.length, &arena, path.data, 0, NULL, diag);
+        r.status = json_parse(&r.object, text.data ? text.data : "", text.length, &arena, path, 0, NULL, diag);
     }
     if (!r.status) {
         read_root(&r, source, hf);
     }
     if (!r.status) {
-        r.status = source_check_config(&source->config, path.data, diag);
+        r.status = source_check_config(&source->config, path, diag);
     }
     arena_free(&arena);
     buffer_free(&text);
-    buffer_free(&path);
     return r.status;
 }

@@ -157,8 +157,7 @@ enum status source_set_rope(struct source *source, struct diag *diag)
 
 /* ---- opening ---- */
 
-/* The last part of the path, without ".gguf". */
-static char *name_of_path(struct arena *arena, const char *path)
+char *source_name_of_path(struct arena *arena, const char *path)
 {
     size_t end = strlen(path);
     while (end > 1 && path[end - 1] == '/') {
@@ -179,7 +178,7 @@ enum status source_open(struct source *source, const char *path, struct diag *di
     memset(source, 0, sizeof *source);
     arena_init(&source->arena, "source", 0);
     source->path = arena_text(&source->arena, path, strlen(path));
-    source->name = name_of_path(&source->arena, path);
+    source->name = source_name_of_path(&source->arena, path);
     enum status status = STATUS_OK;
     if (!source->path || !source->name) {
         status = diag_fail(diag, STATUS_MEMORY, "%s: no memory", path);

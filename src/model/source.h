@@ -65,6 +65,9 @@ enum status source_set_rope(struct source *source, struct diag *diag);
  * what they take when packed. */
 enum status source_check_tensors(struct source *source, size_t *weight_bytes, struct diag *diag);
 
+/* The last part of a path, without ".gguf": what a model without a name is called. NULL without memory. */
+char *source_name_of_path(struct arena *arena, const char *path);
+
 /* llama's rows: row r of the adjacent-pairs order is row source_permuted_row(...) of the halves order. */
 size_t source_permuted_row(size_t row, size_t rows, int heads);
 

@@ -227,7 +227,8 @@ static enum status take_maps(struct folder *f)
 enum status source_open_folder(struct source *source, struct diag *diag)
 {
     struct folder f = {.source = source, .diag = diag};
-    enum status status = hf_read_config(source, &f.hf, diag);
+    const char *path = path_in(&f, "config.json");
+    enum status status = path ? hf_read_config(source, path, &f.hf, diag) : no_memory(&f);
     if (!status) {
         status = open_files(&f);
     }
