@@ -5,8 +5,8 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
+#include "dataset.h"
 #include "prm_loss.h"
-#include "rng.h"
 #include "train_run.h"
 
 struct prm {
@@ -14,7 +14,7 @@ struct prm {
     struct prm_result *result;
     struct adapter *adapter;
     struct trainer *trainer;
-    struct file_index data, dev;
+    struct dataset data, dev;
     struct prm_example *examples; /* [batch] */
     size_t n_examples, n_labelled;
     struct train_span *spans;
@@ -23,71 +23,49 @@ struct prm {
     int *labels, *groups;                    /* [room] */
     double *logits, *d_logits;               /* [room][2] */
     double *features, *d_features, *scratch; /* [room][dim] twice; contrast only */
-    struct arena arena, record_arena;
-    struct buffer line;
+    struct arena arena;
     uint64_t total_steps, base_hash;
     double correct; /* of the running step */
 };
 
 /* ---- Data ---- */
 
-static enum status check_line(void *context, const char *line, size_t length, uint64_t number, int *skip,
-                              struct diag *diag)
+static enum status check_record(void *context, const struct json *record, const char *where, struct arena *arena,
+                                int *skip, struct diag *diag)
 {
-    struct prm *p = context;
-    struct arena_mark mark = arena_mark(&p->record_arena);
-    const struct json *record;
     struct stepwise steps;
-    char where[320];
-    enum status status = json_parse(&record, line, length, &p->record_arena, p->line.data, number, NULL, diag);
+    enum status status = stepwise_read(&steps, record, arena, where, diag);
 
-    snprintf(where, sizeof where, "%.280s:%llu", p->line.data, (unsigned long long)number);
-    if (!status)
-        status = stepwise_read(&steps, record, &p->record_arena, where, diag);
+    (void)context;
     *skip = !status && !steps.labelled;
-    arena_release(&p->record_arena, mark);
     return status;
 }
 
-static enum status open_index(struct prm *p, struct file_index *index, const char *path, const char *name,
-                              struct diag *diag)
+static enum status open_data(const struct prm *p, struct dataset *data, const char *path, const char *name,
+                             struct diag *diag)
 {
     struct buffer index_path = {0};
     enum status status;
 
     buffer_format(&index_path, "%s/checkpoint/%s", p->options->output, name);
-    buffer_clear(&p->line);
-    buffer_text(&p->line, path);
-    if (index_path.failed || p->line.failed)
+    if (index_path.failed)
         status = diag_fail(diag, STATUS_MEMORY, "%s: out of memory", path);
     else
-        status = file_index_open(index, path, index_path.data, check_line, p, diag);
+        status = dataset_open(data, path, index_path.data, "record with a labelled step", check_record, NULL, diag);
     buffer_free(&index_path);
-    if (!status && index->n_lines == 0)
-        status =
-            diag_fail(diag, STATUS_FORMAT, "%s: expected at least one record with a labelled step, found none", path);
     return status;
 }
 
-static enum status read_example(struct prm *p, const struct file_index *index, uint64_t i, struct prm_example *example,
+static enum status read_example(struct prm *p, struct dataset *data, uint64_t i, struct prm_example *example,
                                 struct diag *diag)
 {
-    struct arena_mark mark = arena_mark(&p->record_arena);
     const struct json *record;
     struct stepwise steps;
-    uint64_t number;
-    char where[320];
-    enum status status = file_index_line(index, i, &p->line, &number, diag);
+    enum status status = dataset_read(data, i, &record, diag);
 
     if (!status)
-        status = json_parse(&record, p->line.data, p->line.length, &p->record_arena, index->path, number, NULL, diag);
-    snprintf(where, sizeof where, "%.280s:%llu", index->path, (unsigned long long)number);
-    if (!status)
-        status = stepwise_read(&steps, record, &p->record_arena, where, diag);
-    if (!status)
-        status = prm_example_read(example, &steps, &p->options->format, where, diag);
-    arena_release(&p->record_arena, mark);
-    return status;
+        status = stepwise_read(&steps, record, &data->arena, data->where, diag);
+    return status ? status : prm_example_read(example, &steps, &p->options->format, data->where, diag);
 }
 
 static size_t labelled(const struct prm_example *e)
@@ -99,23 +77,19 @@ static size_t labelled(const struct prm_example *e)
     return n;
 }
 
-static uint64_t total_records(const struct prm *p)
-{
-    double n = ceil((double)p->data.n_lines * p->options->epochs);
-
-    return n < 1 ? 1 : (uint64_t)n;
-}
-
+/* With a contrast the solutions of a question, which stand together in the file, stay together in a batch. */
 static enum status read_batch(struct prm *p, uint64_t step, struct diag *diag)
 {
-    uint64_t at = step * p->options->batch, end = at + p->options->batch, n = p->data.n_lines;
+    uint64_t at = step * p->options->batch, end = at + p->options->batch;
+    uint64_t total = dataset_total(&p->data, p->options->epochs);
+    uint64_t block = p->options->contrast == PRM_CONTRAST_NONE ? 1 : p->options->batch;
     enum status status = STATUS_OK;
 
-    end = end < total_records(p) ? end : total_records(p);
+    end = end < total ? end : total;
     p->n_examples = p->n_labelled = 0;
     for (; at < end && !status; at++) {
         struct prm_example *example = &p->examples[p->n_examples];
-        uint64_t i = rng_permute(p->options->train.seed, RNG_SHUFFLE, at / n, at % n, n);
+        uint64_t i = dataset_shuffled(&p->data, p->options->train.seed, at, block);
 
         status = read_example(p, &p->data, i, example, diag);
         if (status)
@@ -259,10 +233,10 @@ static enum status evaluate(void *context, double *mean, struct diag *diag)
     uint64_t at = 0;
     enum status status = STATUS_OK;
 
-    while (at < p->dev.n_lines && !status) {
+    while (at < p->dev.n && !status) {
         size_t from, end, n;
 
-        for (p->n_examples = 0; p->n_examples < p->options->batch && at < p->dev.n_lines && !status; at++) {
+        for (p->n_examples = 0; p->n_examples < p->options->batch && at < p->dev.n && !status; at++) {
             status = read_example(p, &p->dev, at, &p->examples[p->n_examples], diag);
             p->n_examples += !status && labelled(&p->examples[p->n_examples]) > 0;
         }
@@ -282,7 +256,7 @@ static void write_row(void *context, struct metrics *metrics)
 {
     const struct prm *p = context;
 
-    metrics_number(metrics, (double)(p->trainer->step * p->options->batch) / (double)p->data.n_lines);
+    metrics_number(metrics, (double)(p->trainer->step * p->options->batch) / (double)p->data.n);
     metrics_number(metrics, p->result->loss);
     metrics_number(metrics, p->result->accuracy);
 }
@@ -319,14 +293,14 @@ static enum status open_run(struct prm *p, struct model *model, const struct exe
 {
     struct train_options train = p->options->train;
     struct backward_options backward = p->options->backward;
-    enum status status = open_index(p, &p->data, p->options->data, "index.bin", diag);
+    enum status status = open_data(p, &p->data, p->options->data, "index.bin", diag);
 
     if (!status && p->options->dev)
-        status = open_index(p, &p->dev, p->options->dev, "dev_index.bin", diag);
+        status = open_data(p, &p->dev, p->options->dev, "dev_index.bin", diag);
     if (status)
         return status;
     p->base_hash = model_hash(model);
-    p->total_steps = (total_records(p) + p->options->batch - 1) / p->options->batch;
+    p->total_steps = (dataset_total(&p->data, p->options->epochs) + p->options->batch - 1) / p->options->batch;
     train.total_steps = p->total_steps;
     backward.max_spans = p->options->batch < backward.max_tokens ? p->options->batch : backward.max_tokens;
     if (!allocate(p))
@@ -367,19 +341,15 @@ enum status prm_run(struct model *model, struct adapter *adapter, const struct e
     size_t i;
 
     memset(result, 0, sizeof *result);
-    p.data.fd = p.dev.fd = -1;
     arena_init(&p.arena, "prm", 0);
-    arena_init(&p.record_arena, "record", 0);
     status = open_run(&p, model, exec, diag);
     if (!status)
         status = train(&p, diag);
     for (i = 0; p.examples && i < options->batch; i++)
         prm_example_free(&p.examples[i]);
     trainer_free(p.trainer);
-    file_index_close(&p.data);
-    file_index_close(&p.dev);
-    buffer_free(&p.line);
-    arena_free(&p.record_arena);
+    dataset_close(&p.data);
+    dataset_close(&p.dev);
     arena_free(&p.arena);
     return status;
 }

@@ -8,14 +8,14 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
-#include "rng.h"
+#include "dataset.h"
 #include "train_run.h"
 
 struct sft {
     const struct sft_options *options;
     struct sft_result *result;
     struct trainer *trainer;
-    struct file_index data, dev;
+    struct dataset data, dev;
     struct example *examples; /* [batch] of the running step */
     size_t n_examples;
     struct train_span *spans;
@@ -23,89 +23,59 @@ struct sft {
     int32_t *targets;
     float *weights, *logprobs;
     double weight_sum; /* of the batch: divides the gradient */
-    struct arena arena, record_arena;
-    struct buffer line;
+    struct arena arena;
     uint64_t total_steps, base_hash;
 };
 
 /* ---- Data ---- */
 
-static enum status check_line(void *context, const char *line, size_t length, uint64_t number, int *skip,
-                              struct diag *diag)
+static enum status check_record(void *context, const struct json *record, const char *where, struct arena *arena,
+                                int *skip, struct diag *diag)
 {
-    struct sft *s = context;
-    struct arena_mark mark = arena_mark(&s->record_arena);
-    const struct json *record;
-    const char *path = s->line.data; /* the file being indexed */
-    char where[320];
-    enum status status = json_parse(&record, line, length, &s->record_arena, path, number, NULL, diag);
-
+    (void)context;
+    (void)arena;
     (void)skip;
-    snprintf(where, sizeof where, "%.280s:%llu", path, (unsigned long long)number);
-    if (!status)
-        status = example_check(record, where, diag);
-    arena_release(&s->record_arena, mark);
-    return status;
+    return example_check(record, where, diag);
 }
 
-static enum status open_index(struct sft *s, struct file_index *index, const char *path, const char *name,
-                              struct diag *diag)
+static enum status open_data(const struct sft *s, struct dataset *data, const char *path, const char *name,
+                             struct diag *diag)
 {
     struct buffer index_path = {0};
     enum status status;
 
     buffer_format(&index_path, "%s/checkpoint/%s", s->options->output, name);
-    buffer_clear(&s->line);
-    buffer_text(&s->line, path);
-    if (index_path.failed || s->line.failed)
+    if (index_path.failed)
         status = diag_fail(diag, STATUS_MEMORY, "%s: out of memory", path);
     else
-        status = file_index_open(index, path, index_path.data, check_line, s, diag);
+        status = dataset_open(data, path, index_path.data, "record", check_record, NULL, diag);
     buffer_free(&index_path);
-    if (!status && index->n_lines == 0)
-        status = diag_fail(diag, STATUS_FORMAT, "%s: expected at least one record, found none", path);
     return status;
 }
 
 /* Record i of a file as an example. */
-static enum status read_example(struct sft *s, const struct file_index *index, uint64_t i, struct example *example,
+static enum status read_example(struct sft *s, struct dataset *data, uint64_t i, struct example *example,
                                 struct diag *diag)
 {
-    struct arena_mark mark = arena_mark(&s->record_arena);
     const struct json *record;
-    uint64_t number;
-    char where[320];
-    enum status status = file_index_line(index, i, &s->line, &number, diag);
+    enum status status = dataset_read(data, i, &record, diag);
 
-    if (!status)
-        status = json_parse(&record, s->line.data, s->line.length, &s->record_arena, index->path, number, NULL, diag);
-    if (!status) {
-        snprintf(where, sizeof where, "%.280s:%llu", index->path, (unsigned long long)number);
-        status = example_read(example, record, &s->options->format, where, diag);
-    }
-    arena_release(&s->record_arena, mark);
-    return status;
-}
-
-static uint64_t total_records(const struct sft *s)
-{
-    double n = ceil((double)s->data.n_lines * s->options->epochs);
-
-    return n < 1 ? 1 : (uint64_t)n;
+    return status ? status : example_read(example, record, &s->options->format, data->where, diag);
 }
 
 /* The examples of a step, in shuffled order. Examples without a target are counted and dropped. */
 static enum status read_batch(struct sft *s, uint64_t step, struct diag *diag)
 {
-    uint64_t at = step * s->options->batch, end = at + s->options->batch, n = s->data.n_lines;
+    uint64_t at = step * s->options->batch, end = at + s->options->batch;
+    uint64_t total = dataset_total(&s->data, s->options->epochs);
     enum status status = STATUS_OK;
 
-    end = end < total_records(s) ? end : total_records(s);
+    end = end < total ? end : total;
     s->n_examples = 0;
     s->weight_sum = 0;
     for (; at < end && !status; at++) {
         struct example *example = &s->examples[s->n_examples];
-        uint64_t i = rng_permute(s->options->train.seed, RNG_SHUFFLE, at / n, at % n, n);
+        uint64_t i = dataset_shuffled(&s->data, s->options->train.seed, at, 1);
 
         status = read_example(s, &s->data, i, example, diag);
         if (status)
@@ -223,10 +193,10 @@ static enum status evaluate(void *context, double *mean, struct diag *diag)
     uint64_t at = 0;
     enum status status = STATUS_OK;
 
-    while (at < s->dev.n_lines && !status) {
+    while (at < s->dev.n && !status) {
         size_t n = 0, from, end, n_rows;
 
-        for (; n < s->options->batch && at < s->dev.n_lines && !status; at++) {
+        for (; n < s->options->batch && at < s->dev.n && !status; at++) {
             status = read_example(s, &s->dev, at, &s->examples[n], diag);
             if (!status && s->examples[n].n_trained)
                 weight += s->examples[n++].weight;
@@ -249,7 +219,7 @@ static void write_row(void *context, struct metrics *metrics)
 {
     const struct sft *s = context;
 
-    metrics_number(metrics, (double)(s->trainer->step * s->options->batch) / (double)s->data.n_lines);
+    metrics_number(metrics, (double)(s->trainer->step * s->options->batch) / (double)s->data.n);
     metrics_number(metrics, s->result->loss);
 }
 
@@ -280,14 +250,14 @@ static enum status open_run(struct sft *s, struct model *model, struct adapter *
 {
     struct train_options train = s->options->train;
     struct backward_options backward = s->options->backward;
-    enum status status = open_index(s, &s->data, s->options->data, "index.bin", diag);
+    enum status status = open_data(s, &s->data, s->options->data, "index.bin", diag);
 
     if (!status && s->options->dev)
-        status = open_index(s, &s->dev, s->options->dev, "dev_index.bin", diag);
+        status = open_data(s, &s->dev, s->options->dev, "dev_index.bin", diag);
     if (status)
         return status;
     s->base_hash = model_hash(model);
-    s->total_steps = (total_records(s) + s->options->batch - 1) / s->options->batch;
+    s->total_steps = (dataset_total(&s->data, s->options->epochs) + s->options->batch - 1) / s->options->batch;
     train.total_steps = s->total_steps;
     backward.max_spans = s->options->batch < backward.max_tokens ? s->options->batch : backward.max_tokens;
     if (!allocate(s))
@@ -331,10 +301,8 @@ static void close_run(struct sft *s)
     for (i = 0; s->examples && i < s->options->batch; i++)
         example_free(&s->examples[i]);
     trainer_free(s->trainer);
-    file_index_close(&s->data);
-    file_index_close(&s->dev);
-    buffer_free(&s->line);
-    arena_free(&s->record_arena);
+    dataset_close(&s->data);
+    dataset_close(&s->dev);
     arena_free(&s->arena);
 }
 
@@ -345,9 +313,7 @@ enum status sft_run(struct model *model, struct adapter *adapter, struct full *f
     enum status status;
 
     memset(result, 0, sizeof *result);
-    s.data.fd = s.dev.fd = -1;
     arena_init(&s.arena, "sft", 0);
-    arena_init(&s.record_arena, "record", 0);
     status = open_run(&s, model, adapter, full, exec, diag);
     if (!status)
         status = train(&s, diag);
