@@ -14,7 +14,7 @@ fi
 forbid() {
     flags=$1 pattern=$2
     shift 2
-    hits=$(for file in "$@"; do [ -f "$file" ] && grep -InH$flags -e "$pattern" "$file" | head -n 1; done)
+    hits=$(grep -m 1 -sInH$flags -e "$pattern" "$@")
     if [ -n "$hits" ]; then
         echo "$hits" | sed 's/^/FAIL words: /' | cut -c1-160
         bad=1
