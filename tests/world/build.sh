@@ -8,7 +8,8 @@
 # that are done are passed over, one that was interrupted goes on from its checkpoint, and the results do not depend on
 # threads, processor or interruptions: the same table gives the same bytes. Where fixtures/base/MODEL-N.gguf is
 # kept, the chain goes on from it instead of from nothing; FROM_NOTHING=1 ignores it.
-# From the environment: ARKLET and WORLD, the programs; THREADS; LAST, the number of the last stage to run.
+# From the environment: ARKLET and WORLD, the programs; THREADS; LAST, the number of the last stage to run; PROBE=1: the
+# first 20 steps of the first stage alone, into DIR/MODEL-probe (the same steps: the same records and learning rates).
 dir=${1:-build/base}
 [ $# -gt 0 ] && shift
 arklet=${ARKLET:-./arklet} world=${WORLD:-build/release-$(uname -m)/world}
@@ -49,8 +50,13 @@ init_model() {
 train() {
     name=$1 stage=$2 seed=$3 count=$4 lr=${10} schedule=${11}
     run=$dir/$name-$stage from=$dir/$name-$((stage - 1))/model.gguf
+    probe=
+    if [ -n "$PROBE" ]; then
+        [ "$stage" -eq 1 ] || return 0
+        run=$dir/$name-probe probe="--epochs 0.08 --warmup 0.4 -q" # of 250 steps, 8 of them to warm up
+    fi
     [ -f "$run/model.gguf" ] && return
-    if [ -z "$FROM_NOTHING" ] && [ -f "$kept/$name-$stage.gguf" ]; then
+    if [ -z "$PROBE$FROM_NOTHING" ] && [ -f "$kept/$name-$stage.gguf" ]; then
         mkdir -p "$run"
         cp "$kept/$name-$stage.gguf" "$run/model.gguf"
         return
@@ -62,7 +68,7 @@ train() {
     [ -d "$run/checkpoint" ] && resume=--resume
     "$arklet" sft --full -m "$from" -f "$dir/$name-$stage.jsonl" -o "$run" --optim muon --lr "$lr" \
         --schedule "$schedule" --weight-decay 0.05 --batch 32 --max-len 1024 --micro-tokens 4096 --seed "$seed" \
-        --save-every 20 -t "${THREADS:-2}" $resume
+        --save-every 20 -t "${THREADS:-2}" $probe $resume
 }
 
 for model in ${*:-student teacher}; do
