@@ -41,6 +41,9 @@ int json_bool(const struct json *object, const char *key, int otherwise);
 
 /* Writing: JSON fragments appended to a buffer. Invalid UTF-8 becomes U+FFFD; control bytes escaped. */
 void json_put_string(struct buffer *out, const char *text, size_t length);
+/* A parsed value as it stood: numbers in their source text, members in their order. A member of an object is its value
+ * here, without the name. */
+void json_put(struct buffer *out, const struct json *value);
 /* Integers below 2^53 in full, else the fewest digits, at most 9, that give back the same f32; non-finite numbers
  * become null. */
 void json_put_number(struct buffer *out, double value);

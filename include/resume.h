@@ -20,8 +20,8 @@ struct resume {
     int open;
 };
 
-/* After file_stream_open of the same path. "-" holds nothing. */
-enum status resume_open(struct resume *resume, const char *path, struct diag *diag);
+/* After file_stream_open(out). Pipes, devices and standard output hold nothing. */
+enum status resume_open(struct resume *resume, const struct file_stream *out, struct diag *diag);
 /* Does the output hold the record of this id, the next one due? After the first *held of 0 all are 0. */
 enum status resume_next(struct resume *resume, const char *id, int *held, struct diag *diag);
 /* At the input's end: STATUS_FORMAT when the output has more records than the input. */

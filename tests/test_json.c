@@ -349,6 +349,53 @@ static void numbers_survive(void)
     CHECK(memory_live() == 0);
 }
 
+/* Written again, a value is what it was, without white space. */
+static void values_survive(void)
+{
+    static const char *const texts[] = {"{}",
+                                        "[]",
+                                        "[[],{},[[1]]]",
+                                        "{\"a\":{\"b\":[1,-2.50e3,true,false,null]},\"c\":\"x\\ny\"}",
+                                        "\"\"",
+                                        "12345678901234567890.25",
+                                        "[[[[{\"k\":[]}]]],1]"};
+    struct arena local;
+    const struct json *root;
+
+    arena_init(&local, "json", 0);
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        struct buffer out = {0};
+
+        CHECK(json_parse(&root, texts[i], strlen(texts[i]), &local, "text", 1, NULL, &diag) == STATUS_OK);
+        json_put(&out, root);
+        CHECK_MSG(out.data && strcmp(out.data, texts[i]) == 0, "%s became %s", texts[i],
+                  out.data ? out.data : "nothing");
+        buffer_free(&out);
+    }
+    arena_free(&local);
+}
+
+/* At the greatest depth that is parsed. */
+static void deep_values_survive(void)
+{
+    char text[2 * JSON_MAX_DEPTH + 1];
+    struct arena local;
+    const struct json *root;
+    struct buffer out = {0};
+    size_t depth = JSON_MAX_DEPTH;
+
+    arena_init(&local, "json", 0);
+    do {
+        memset(text, '[', depth);
+        memset(text + depth, ']', depth);
+    } while (json_parse(&root, text, 2 * depth, &local, "text", 1, NULL, &diag) && --depth);
+    CHECK(depth >= JSON_MAX_DEPTH - 1);
+    json_put(&out, root);
+    CHECK(out.length == 2 * depth && memcmp(out.data, text, out.length) == 0);
+    buffer_free(&out);
+    arena_free(&local);
+}
+
 int main(void)
 {
     arena_init(&arena, "json", 0);
@@ -362,5 +409,7 @@ int main(void)
     RUN(huge_inputs_are_linear);
     RUN(strings_survive);
     RUN(numbers_survive);
+    RUN(values_survive);
+    RUN(deep_values_survive);
     return TEST_RESULT();
 }

@@ -16,7 +16,7 @@
 
 /* Of solutions in prompts that are too long, in bytes. */
 #define LONGEST_CUT       2048
-#define SHORTEST_SOLUTION 64
+#define SHORTEST_SOLUTION 16
 
 struct topic {                /* a question of the window, copied out of the reader's record */
     struct transcript record; /* turns [rounds][agents]; n_rounds held so far */

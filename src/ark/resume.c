@@ -4,15 +4,15 @@
 #include <string.h>
 #include "json.h"
 
-enum status resume_open(struct resume *r, const char *path, struct diag *diag)
+enum status resume_open(struct resume *r, const struct file_stream *out, struct diag *diag)
 {
     enum status status;
 
     memset(r, 0, sizeof *r);
     arena_init(&r->arena, "resume", 0);
-    if (strcmp(path, "-") == 0 || !file_exists(path))
+    if (!out->regular || !out->end)
         return STATUS_OK;
-    status = file_lines_open(&r->lines, path, diag);
+    status = file_lines_open(&r->lines, out->path, diag);
     r->open = !status;
     return status;
 }

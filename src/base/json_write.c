@@ -53,6 +53,48 @@ void json_put_string(struct buffer *out, const char *text, size_t length)
     buffer_byte(out, '"');
 }
 
+static void put_scalar(struct buffer *out, const struct json *value)
+{
+    static const char *const words[] = {"null", "false", "true"};
+
+    if (value->type == JSON_STRING)
+        json_put_string(out, value->text, value->length);
+    else if (value->type == JSON_NUMBER)
+        buffer_text(out, value->text);
+    else if (value->type == JSON_ARRAY || value->type == JSON_OBJECT) /* an empty one */
+        buffer_text(out, value->type == JSON_ARRAY ? "[]" : "{}");
+    else
+        buffer_text(out, words[value->type]);
+}
+
+void json_put(struct buffer *out, const struct json *value)
+{
+    const struct json *open[JSON_MAX_DEPTH]; /* the arrays and objects that are being written */
+    size_t depth = 0;
+
+    for (;;) {
+        if (depth && open[depth - 1]->type == JSON_OBJECT) {
+            json_put_string(out, value->key, strlen(value->key));
+            buffer_byte(out, ':');
+        }
+        if ((value->type == JSON_ARRAY || value->type == JSON_OBJECT) && value->child && depth < JSON_MAX_DEPTH) {
+            buffer_byte(out, value->type == JSON_ARRAY ? '[' : '{');
+            open[depth++] = value;
+            value = value->child;
+            continue;
+        }
+        put_scalar(out, value);
+        while (depth && !value->next) { /* the last of what is open */
+            value = open[--depth];
+            buffer_byte(out, value->type == JSON_ARRAY ? ']' : '}');
+        }
+        if (!depth)
+            return;
+        value = value->next;
+        buffer_byte(out, ',');
+    }
+}
+
 void json_put_number(struct buffer *out, double value)
 {
     char text[40];

@@ -18,6 +18,7 @@
     X(import, "debates held elsewhere as debate records")                                                              \
     X(select, "training traces from debates")                                                                          \
     X(prm, "train a process reward model on labelled steps")                                                           \
+    X(score, "score the steps of solutions with a reward model, and measure the scores")                               \
     X(grpo, "reinforce a policy on questions with known answers")                                                      \
     X(eval, "put questions to a model and grade its answers; compare evaluations")                                     \
     X(grade, "grade outputs that were made elsewhere")                                                                 \

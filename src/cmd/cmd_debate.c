@@ -70,7 +70,7 @@ static int hold(struct debate_command *c)
         return cmd_fail(&diag);
     status = file_stream_open(&out, path, 1, &diag);
     if (!status) {
-        status = resume_open(&resume, path, &diag);
+        status = resume_open(&resume, &out, &diag);
         terminal_progress(&c->progress, c->load.quiet);
         progress_begin(&c->progress, "debate", "tok/s");
         if (!status)

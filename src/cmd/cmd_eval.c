@@ -17,6 +17,7 @@
 #include "load.h"
 #include "outcomes.h"
 #include "record_flags.h"
+#include "summary_file.h"
 #include "terminal.h"
 
 static const struct arg own_flags[] = {
@@ -227,7 +228,7 @@ static int run_questions(struct eval_command *c)
         return cmd_fail(&diag);
     status = file_stream_open(&out, path, 1, &diag);
     if (!status) {
-        status = resume_open(&resume, path, &diag);
+        status = resume_open(&resume, &out, &diag);
         terminal_progress(&c->progress, c->load.quiet);
         progress_begin(&c->progress, "eval", "tok/s");
         if (!status)
@@ -243,37 +244,18 @@ static int run_questions(struct eval_command *c)
 
 /* ---- What came out ---- */
 
-/* "runs/eval.jsonl" -> "runs/eval.summary.json". */
-static void summary_path(struct buffer *path, const char *output)
-{
-    const char *slash = strrchr(output, '/'), *dot = strrchr(output, '.');
-
-    buffer_append(path, output, dot && dot > (slash ? slash + 1 : output) ? (size_t)(dot - output) : strlen(output));
-    buffer_text(path, ".summary.json");
-}
-
 static enum status write_summary(struct eval_command *c, const struct outcome_comparison *comparison, struct diag *diag)
 {
     const char *output = args_text(&c->args, "output");
-    struct buffer json = {0}, path = {0}, config = {0};
+    struct buffer json = {0};
     enum status status;
 
     if (!output || strcmp(output, "-") == 0)
         return STATUS_OK;
-    buffer_text(&json, "{\"v\":1,");
     status = outcomes_put_json(&json, &c->outcomes, comparison, diag);
-    args_write_config(&c->args, &config);
-    buffer_text(&json, ",\"config\":");
-    json_put_string(&json, config.data ? config.data : "", config.length);
-    buffer_text(&json, "}\n");
-    summary_path(&path, output);
-    if (!status && (json.failed || path.failed || config.failed))
-        status = diag_fail(diag, STATUS_MEMORY, "out of memory for the summary");
     if (!status)
-        status = file_save(path.data, json.data, json.length, diag);
+        status = summary_write(output, &json, &c->args, diag);
     buffer_free(&json);
-    buffer_free(&path);
-    buffer_free(&config);
     return status;
 }
 

@@ -1,0 +1,12 @@
+/* summary_file.h - the summary beside a file of records: "runs/eval.jsonl" -> "runs/eval.summary.json". */
+#ifndef ARKLET_SUMMARY_FILE_H
+#define ARKLET_SUMMARY_FILE_H
+
+#include "args.h"
+#include "status.h"
+
+/* {"v":1,<members>,"config":"name = value lines"}; the file is replaced atomically. */
+enum status summary_write(const char *records, const struct buffer *members, const struct args *args,
+                          struct diag *diag);
+
+#endif
