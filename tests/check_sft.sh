@@ -38,7 +38,7 @@ END
 # Takes the place of its (sub)shell, so that a kill meets the program.
 train() {
     exec "$arklet" sft -m $models/qwen3/model.gguf -f "$dir/data.jsonl" --dev "$dir/data.jsonl" --eval-every 7 -o "$dir/$1" \
-        --chat-template chatml --batch 2 --epochs 24 --save-every 2 --lr 5e-3 --weight-decay 0.01 --rank 2 -t 1 -q \
+        --chat-template chatml --batch 2 --epochs 24 --save-every 2 --lr 5e-3 --weight-decay 0.01 --rank 2 --lora-dropout 0.2 -t 1 -q \
         --resume >>"$dir/log" 2>&1
 }
 # The numbers of metrics.csv without step_time, its last column.
@@ -87,12 +87,14 @@ expect 'from the GGUF too' '[ "$(cat "$dir/out")" = " 12 - 5 = 7. The answer is 
 
 # ---- A checkpoint of another run ----
 again() { run sft -m $models/qwen3/model.gguf -f "$dir/data.jsonl" --dev "$dir/data.jsonl" --eval-every 7 -o "$dir/whole" \
-    --chat-template chatml --batch 2 --epochs 24 --save-every 2 --lr 5e-3 --weight-decay 0.01 --rank 2 -t 2 -q --resume "$@"; }
+    --chat-template chatml --batch 2 --epochs 24 --save-every 2 --lr 5e-3 --weight-decay 0.01 --rank 2 --lora-dropout 0.2 -t 2 -q --resume "$@"; }
 cp "$dir/whole/config.txt" "$dir/config.txt"
 again --lr 6e-3
 expect 'another learning rate' 'refused 1 state.bin "lr = 5e-3" "lr = 6e-3" && cmp -s "$dir/whole/config.txt" "$dir/config.txt"'
 again --rank 3
 expect 'another rank' 'refused 1 "rank = 2" "rank = 3"'
+again --lora-dropout 0.1
+expect 'another dropout' 'refused 1 "lora-dropout = 0.2" "lora-dropout = 0.1"'
 again -m $models/qwen2/model.gguf
 expect 'another base' 'refused 1 "another base model"'
 head -n 4 "$dir/data.jsonl" >"$dir/four.jsonl"
@@ -130,6 +132,8 @@ sft --lora fixtures/adapters/qwen3 --rank 8
 expect 'a rank for an adapter that has one' 'refused 2 rank'
 sft --full --lora fixtures/adapters/qwen3
 expect '--full with an adapter' 'refused 1 merge'
+sft --full --lora-dropout 0.1
+expect '--full with dropout of an adapter' 'refused 1 lora-dropout'
 sft --max-len 3 --epochs 1
 expect 'nothing left within --max-len' 'refused 1 max-len'
 sft --max-len 9 --epochs 1

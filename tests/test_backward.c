@@ -24,7 +24,7 @@ struct setup {
 
 /* Three sequences; with `shared` the second and third continue the first. */
 static int set_up(struct setup *s, const char *name, const struct kernels *kernels, int threads, int shared,
-                  enum dtype cache)
+                  enum dtype cache, float dropout)
 {
     struct adapter_shape shape = {.rank = 4, .alpha = 8, .targets = TARGET_ALL};
     struct backward_options options = {.max_tokens = 256, .max_spans = 8, .head_rows = 16};
@@ -37,8 +37,10 @@ static int set_up(struct setup *s, const char *name, const struct kernels *kerne
     if (pool_create(&s->exec.pool, threads, &diag) || !(s->model = fixture_load(name, "/model.gguf", &s->exec)))
         return 0;
     options.k_type = options.v_type = cache;
-    if (adapter_create(&s->adapter, s->model, &shape, &diag) ||
-        backward_create(&s->backward, s->model, s->adapter, &s->exec, &options, &diag))
+    if (adapter_create(&s->adapter, s->model, &shape, &diag))
+        return 0;
+    s->adapter->dropout = dropout;
+    if (backward_create(&s->backward, s->model, s->adapter, &s->exec, &options, &diag))
         return 0;
     adapter_init(s->adapter, 1);
     for (i = 0; i < s->adapter->n_params; i++)
@@ -135,7 +137,7 @@ static void check_family(const char *name, int shared)
     float *grads, *base;
     int target;
 
-    if (!set_up(&s, name, kernels_find(NULL), 2, shared, DTYPE_F32)) {
+    if (!set_up(&s, name, kernels_find(NULL), 2, shared, DTYPE_F32, 0)) {
         CHECK_MSG(0, "%s: no setup", name);
         return;
     }
@@ -167,7 +169,7 @@ static void test_differences_shared_prompt(void)
 }
 
 /* Gradients of all threads and tiers have the same bits. */
-static void test_same_bits(void)
+static void check_same_bits(float dropout)
 {
     static const int threads[] = {1, 2, 3, 7};
     float *want = NULL;
@@ -178,12 +180,13 @@ static void test_same_bits(void)
         const struct kernels *kernels = kernels_at(t) ? kernels_at(t) : kernels_at(0);
         float *grads;
 
-        if (!set_up(&s, "gemma3", kernels, threads[t], 1, DTYPE_F16)) {
+        if (!set_up(&s, "gemma3", kernels, threads[t], 1, DTYPE_F16, dropout)) {
             CHECK(0);
             return;
         }
         bytes = s.adapter->n_params * sizeof *grads;
         grads = calloc(1, bytes);
+        backward_dropout(s.backward, 1, 1);
         loss_of(&s, grads);
         if (want)
             CHECK_MSG(memcmp(grads, want, bytes) == 0, "%d threads, %s", threads[t], s.exec.kernels->name);
@@ -196,6 +199,73 @@ static void test_same_bits(void)
     free(want);
 }
 
+static void test_same_bits(void)
+{
+    check_same_bits(0);
+    check_same_bits(0.25f);
+}
+
+/* Masks belong to seed and step, are off outside of a training step, and then leave no trace. */
+static void test_dropout_steps(void)
+{
+    struct setup plain, s;
+    double without, first, again, other_step, other_seed, after;
+
+    if (!set_up(&plain, "qwen3", kernels_find(NULL), 2, 0, DTYPE_F16, 0) ||
+        !set_up(&s, "qwen3", kernels_find(NULL), 2, 0, DTYPE_F16, 0.5f)) {
+        CHECK(0);
+        return;
+    }
+    without = loss_of(&plain, NULL);
+    CHECK(loss_of(&s, NULL) == without);
+    backward_dropout(s.backward, 1, 7);
+    first = loss_of(&s, NULL);
+    backward_dropout(s.backward, 1, 7);
+    again = loss_of(&s, NULL);
+    backward_dropout(s.backward, 1, 8);
+    other_step = loss_of(&s, NULL);
+    backward_dropout(s.backward, 2, 7);
+    other_seed = loss_of(&s, NULL);
+    backward_dropout_end(s.backward);
+    after = loss_of(&s, NULL);
+    CHECK(first == again && after == without);
+    CHECK(first != without && first != other_step && first != other_seed && other_step != other_seed);
+    tear_down(&s);
+    tear_down(&plain);
+}
+
+/* The same sequences in one pass or in several of the same step: the same masks. */
+static void test_dropout_packing(void)
+{
+    struct setup s;
+    float *whole, *parts;
+    size_t i, n;
+    const float *hidden;
+    struct diag diag;
+
+    if (!set_up(&s, "llama", kernels_find(NULL), 2, 0, DTYPE_F16, 0.25f)) {
+        CHECK(0);
+        return;
+    }
+    n = backward_stride(s.backward);
+    whole = malloc(N_IDS * n * sizeof *whole);
+    parts = malloc(N_IDS * n * sizeof *parts);
+    backward_dropout(s.backward, 1, 7);
+    CHECK(backward_forward(s.backward, s.spans, 3, &hidden, &diag) == STATUS_OK);
+    memcpy(whole, hidden, N_IDS * n * sizeof *whole);
+    backward_dropout(s.backward, 1, 7);
+    CHECK(backward_forward(s.backward, s.spans, 2, &hidden, &diag) == STATUS_OK);
+    memcpy(parts, hidden, 93 * n * sizeof *parts);
+    CHECK(backward_forward(s.backward, s.spans + 2, 1, &hidden, &diag) == STATUS_OK);
+    memcpy(parts + 93 * n, hidden, 30 * n * sizeof *parts);
+    for (i = 0; i < N_IDS * n && whole[i] == parts[i]; i++)
+        ;
+    CHECK_MSG(i == N_IDS * n, "row %zu differs", i / n);
+    free(whole);
+    free(parts);
+    tear_down(&s);
+}
+
 /* What the trainer computes is what the sampler reports, bit for bit: log-probabilities of one sequence by both. */
 static void test_trainer_is_sampler(void)
 {
@@ -206,7 +276,7 @@ static void test_trainer_is_sampler(void)
         float *logits;
         size_t stride;
 
-        if (!set_up(&s, fixture_names[f], kernels_find(NULL), 2, 0, DTYPE_F16)) {
+        if (!set_up(&s, fixture_names[f], kernels_find(NULL), 2, 0, DTYPE_F16, 0)) {
             CHECK(0);
             return;
         }
@@ -232,6 +302,8 @@ int main(void)
     RUN(test_differences);
     RUN(test_differences_shared_prompt);
     RUN(test_same_bits);
+    RUN(test_dropout_steps);
+    RUN(test_dropout_packing);
     RUN(test_trainer_is_sampler);
     return TEST_RESULT();
 }

@@ -576,7 +576,25 @@ static void lay_out(struct whole *w, int shared)
     w->batch.weights = w->weights;
 }
 
-static int whole_create(struct whole *w, const char *name, int shared, int full)
+/* ---- Dropout, as dropout.h and backward.h describe it ---- */
+
+#define DROPOUT      0.3
+#define DROPOUT_SEED 11
+#define DROPOUT_STEP 5
+
+static double keep(const struct naive_batch *batch, size_t layer, enum target target, size_t token, size_t element)
+{
+    uint64_t threshold = (uint64_t)(DROPOUT * 65536 + 0.5), stream = (uint64_t)DROPOUT_STEP << 32;
+    uint64_t lane;
+
+    stream |= token < 70 ? 0 : token < 93 ? 1 : 2; /* the spans of lay_out */
+    lane = rng_bits(DROPOUT_SEED, RNG_DROPOUT, stream, layer * TARGET_COUNT + (size_t)target,
+                    (uint64_t)batch->positions[token] << 32 | element / 4) >>
+           16 * (element % 4);
+    return (lane & 0xffff) < threshold ? 0 : 65536.0 / (65536.0 - (double)threshold);
+}
+
+static int whole_create(struct whole *w, const char *name, int shared, int full, int dropout)
 {
     struct adapter_shape shape = {.rank = 3, .alpha = 5, .targets = TARGET_ALL};
     struct backward_options options = {.max_tokens = 128, .max_spans = 4, .head_rows = 16};
@@ -587,8 +605,13 @@ static int whole_create(struct whole *w, const char *name, int shared, int full)
     options.k_type = options.v_type = DTYPE_F32;
     lay_out(w, shared);
     if (!(w->model = fixture_load(name, "/model.gguf", &exec)) ||
-        (full ? full_create(&w->full, w->model, &diag) : adapter_create(&w->adapter, w->model, &shape, &diag)) ||
-        backward_create(&w->backward, w->model, w->adapter, &exec, &options, &diag)) {
+        (full ? full_create(&w->full, w->model, &diag) : adapter_create(&w->adapter, w->model, &shape, &diag))) {
+        CHECK_MSG(0, "%s: %s", name, diag.message);
+        return 0;
+    }
+    if (dropout)
+        w->adapter->dropout = (float)DROPOUT;
+    if (backward_create(&w->backward, w->model, w->adapter, &exec, &options, &diag)) {
         CHECK_MSG(0, "%s: %s", name, diag.message);
         return 0;
     }
@@ -606,6 +629,10 @@ static int whole_create(struct whole *w, const char *name, int shared, int full)
         adapter_refresh(w->adapter);
     }
     w->naive = naive_model(w->model, w->adapter);
+    if (dropout) {
+        w->batch.keep = keep;
+        backward_dropout(w->backward, DROPOUT_SEED, DROPOUT_STEP);
+    }
     return 1;
 }
 
@@ -700,14 +727,14 @@ static void add_pair(struct direction *d, const struct whole *w, const float *gr
 }
 
 /* Each target over all layers: one step for each (for all together when time is short). */
-static void check_adapter(const char *name, int shared)
+static void check_adapter(const char *name, int shared, int dropout)
 {
     struct whole w;
     float *grads;
     size_t layer;
     int t;
 
-    if (!whole_create(&w, name, shared, 0))
+    if (!whole_create(&w, name, shared, 0, dropout))
         return;
     grads = calloc(w.adapter->n_params, sizeof *grads);
     run(&w, name, grads, NULL);
@@ -729,7 +756,7 @@ static void test_adapter_gradients(void)
     size_t f;
 
     for (f = 0; f < N_FIXTURES; f++)
-        check_adapter(fixture_names[f], 0);
+        check_adapter(fixture_names[f], 0, 0);
 }
 
 static void test_adapter_gradients_shared_prompt(void)
@@ -737,7 +764,15 @@ static void test_adapter_gradients_shared_prompt(void)
     size_t f;
 
     for (f = 0; f < N_FIXTURES; f++)
-        check_adapter(fixture_names[f], 1);
+        check_adapter(fixture_names[f], 1, 0);
+}
+
+static void test_adapter_gradients_dropout(void)
+{
+    size_t f;
+
+    for (f = 0; f < N_FIXTURES; f++)
+        check_adapter(fixture_names[f], (int)f % 2, 1);
 }
 
 static void add_values(struct direction *d, size_t at, const float *gradient, size_t n)
@@ -760,7 +795,7 @@ static void check_full(const char *name, int shared)
     size_t l, dim, e;
     int t;
 
-    if (!whole_create(&w, name, shared, 1))
+    if (!whole_create(&w, name, shared, 1, 0))
         return;
     c = &w.model->config;
     dim = (size_t)c->dim;
@@ -826,6 +861,7 @@ int main(void)
     RUN(test_attention);
     RUN(test_adapter_gradients);
     RUN(test_adapter_gradients_shared_prompt);
+    RUN(test_adapter_gradients_dropout);
     RUN(test_full_gradients);
     if (getenv("MEASURE"))
         printf("# complex steps: %.1e\n", worst_step);

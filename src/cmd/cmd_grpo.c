@@ -368,6 +368,8 @@ static int prepare_adapters(struct grpo_command *c)
             return cmd_fail(&diag);
         adapter_init(c->policy, (uint64_t)args_int(&c->args, "seed"));
     }
+    /* Not the adapter's own: a ratio of exactly 1 in on-policy updates is given up only when it is asked for. */
+    c->policy->dropout = (float)args_float(&c->args, "lora-dropout");
     if (prm && adapter_load(&c->prm, c->load.model, prm, 1, &diag))
         return cmd_fail(&diag);
     if (c->prm && !c->prm->score_weight) {

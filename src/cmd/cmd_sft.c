@@ -117,6 +117,8 @@ static int prepare_parameters(struct sft_command *c)
     if (args_flag(&c->args, "full")) {
         if (c->load.n_adapters)
             return fail("--full trains the weights: merge the adapter first (arklet merge), or leave --full away");
+        if (args_float(&c->args, "lora-dropout") > 0)
+            return fail("--lora-dropout: --full trains no adapter");
         return full_create(&c->full, c->load.model, &diag) ? cmd_fail(&diag) : -1;
     }
     if (c->load.n_adapters > 1)

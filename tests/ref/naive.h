@@ -55,7 +55,7 @@ struct naive_batch {
     const int32_t *targets;
     const double *weights;
     /* What element `element` of token `token` is multiplied by on its way into a pair; NULL: 1. */
-    double (*keep)(size_t layer, enum target target, size_t token, size_t element);
+    double (*keep)(const struct naive_batch *batch, size_t layer, enum target target, size_t token, size_t element);
 };
 
 /* The weights of a model, and of an adapter unless NULL. Freed by naive_free. */

@@ -142,14 +142,20 @@ static const number *at(const number *values, size_t offset)
 
 /* y [T][out] of one matrix with its adapter. */
 static void matrix(const struct naive_model *m, const number *values, const struct naive_layer *layer,
-                   enum target target, number *y, const number *x, size_t n_tokens)
+                   enum target target, number *y, const number *x, const struct naive_batch *b)
 {
-    size_t out = naive_out(&m->config, target), in = naive_in(&m->config, target);
+    size_t out = naive_out(&m->config, target), in = naive_in(&m->config, target), n = b->n_tokens, i;
+    number *kept;
 
-    NAME(linear)(y, values + layer->weight[target], at(values, layer->bias[target]), x, n_tokens, out, in);
-    if (layer->a[target] != NAIVE_NONE)
-        NAME(lora)
-    (y, values + layer->a[target], values + layer->b[target], m->lora_scale, x, n_tokens, m->rank, out, in);
+    NAME(linear)(y, values + layer->weight[target], at(values, layer->bias[target]), x, n, out, in);
+    if (layer->a[target] == NAIVE_NONE)
+        return;
+    kept = malloc(n * in * sizeof *kept);
+    for (i = 0; i < n * in; i++)
+        kept[i] = b->keep ? x[i] * b->keep(b, (size_t)(layer - m->layers), target, i / in, i % in) : x[i];
+    NAME(lora)
+    (y, values + layer->a[target], values + layer->b[target], m->lora_scale, kept, n, m->rank, out, in);
+    free(kept);
 }
 
 /* x += y, through the post-norm when there is one. */
@@ -190,9 +196,9 @@ static void attend(const struct naive_model *m, const number *values, size_t ind
     unsigned char *sees = malloc(n * n);
     struct naive_attention shape = {n, heads, kv, e, (double)m->config.attn_scale, sees};
 
-    matrix(m, values, layer, TARGET_Q, q, h, n);
-    matrix(m, values, layer, TARGET_K, k, h, n);
-    matrix(m, values, layer, TARGET_V, v, h, n);
+    matrix(m, values, layer, TARGET_Q, q, h, b);
+    matrix(m, values, layer, TARGET_K, k, h, b);
+    matrix(m, values, layer, TARGET_V, v, h, b);
     if (layer->attn_q_norm != NAIVE_NONE) {
         NAME(rmsnorm)(q, q, values + layer->attn_q_norm, n * heads, e, (double)m->config.rms_eps);
         NAME(rmsnorm)(k, k, values + layer->attn_k_norm, n * kv, e, (double)m->config.rms_eps);
@@ -204,7 +210,7 @@ static void attend(const struct naive_model *m, const number *values, size_t ind
             sees[t * n + s] = b->sees[t * n + s] &&
                               (m->window[index] == 0 || b->positions[t] - b->positions[s] < (size_t)m->window[index]);
     NAME(attention)(mixed, q, k, v, &shape);
-    matrix(m, values, layer, TARGET_OUTPUT, out, mixed, n);
+    matrix(m, values, layer, TARGET_OUTPUT, out, mixed, b);
     free(q);
     free(k);
     free(v);
@@ -214,15 +220,15 @@ static void attend(const struct naive_model *m, const number *values, size_t ind
 
 /* Steps 7 to 9. */
 static void feed_forward(const struct naive_model *m, const number *values, const struct naive_layer *layer,
-                         size_t n_tokens, number *out, const number *h)
+                         const struct naive_batch *b, number *out, const number *h)
 {
-    size_t n = n_tokens * (size_t)m->config.ffn_dim;
+    size_t n = b->n_tokens * (size_t)m->config.ffn_dim;
     number *gate = malloc(n * sizeof *gate), *up = malloc(n * sizeof *up);
 
-    matrix(m, values, layer, TARGET_GATE, gate, h, n_tokens);
-    matrix(m, values, layer, TARGET_UP, up, h, n_tokens);
+    matrix(m, values, layer, TARGET_GATE, gate, h, b);
+    matrix(m, values, layer, TARGET_UP, up, h, b);
     NAME(swiglu)(gate, gate, up, n, m->config.gelu);
-    matrix(m, values, layer, TARGET_DOWN, out, gate, n_tokens);
+    matrix(m, values, layer, TARGET_DOWN, out, gate, b);
     free(gate);
     free(up);
 }
@@ -258,7 +264,7 @@ number NAME(loss)(const struct naive_model *m, const number *values, const struc
         attend(m, values, (size_t)l, b, out, h);
         add(x, out, at(values, layer->post_attn_norm), n, dim, eps);
         NAME(rmsnorm)(h, x, values + layer->ffn_norm, n, dim, eps);
-        feed_forward(m, values, layer, n, out, h);
+        feed_forward(m, values, layer, b, out, h);
         add(x, out, at(values, layer->post_ffn_norm), n, dim, eps);
     }
     NAME(rmsnorm)(h, x, values + m->output_norm, n, dim, eps);
