@@ -53,7 +53,7 @@ ALL_CFLAGS := -std=c99 -D_POSIX_C_SOURCE=200809L -D_DEFAULT_SOURCE -D_DARWIN_C_S
 LDLIBS  := -lpthread -lm
 
 # Tiers: the files of one instruction set, and the sources of LANES once per vector width (their names' endings differ).
-LANES   := rows gradients pack_decode
+LANES   := rows gradients pack_panel
 AVX2_FLAGS   := -mavx2 -mfma -mf16c
 AVX512_FLAGS := -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512vnni $(AVX2_FLAGS) -mprefer-vector-width=512
 ROWS    := scalar
@@ -120,15 +120,19 @@ $(BUILD)/quant/avx2%o: ALL_CFLAGS += $(AVX2_FLAGS)
 $(BUILD)/quant/avxvnni%o: ALL_CFLAGS += $(AVX2_FLAGS) -mavxvnni
 $(BUILD)/quant/avx512%o: ALL_CFLAGS += $(AVX512_FLAGS)
 $(BUILD)/quant/neondot%o: ALL_CFLAGS += -march=armv8.2-a+dotprod
-# One rule per source of LANES and vector width; the scalar tier's pack_decode_row is the plain one.
+# One rule per source of LANES and vector width.
 define lanes_rule
 $$(BUILD)/quant/$(1)_$(2).o: ALL_CFLAGS += $$(LANES_FLAGS_$(2)) -DROWS_TABLE=rows_$(2) -DROWS_NAME='"$(2)"' \
-    -DGRADIENTS_TABLE=gradients_$(2) -DPACK_DECODE_ROW=pack_decode_row$$(if $$(filter-out scalar,$(2)),_$(2))
+    -DGRADIENTS_TABLE=gradients_$(2) -DPACK_DECODE_PANEL=pack_decode_panel_$(2) -DPANEL_VALUES=panel_values_$$(PANEL_VALUES_$(2))
 $$(BUILD)/quant/$(1)_$(2).o: quant/$(1).c
 	@mkdir -p $$(@D)
 	$$(SAY)
 	$$(Q)$$(CC) $$(ALL_CFLAGS) -MMD -MP -c -o $$@ $$<
 endef
+PANEL_VALUES_scalar := plain
+PANEL_VALUES_neon   := plain
+PANEL_VALUES_avx2   := avx2
+PANEL_VALUES_avx512 := avx2
 LANES_FLAGS_avx2   := $(AVX2_FLAGS)
 LANES_FLAGS_avx512 := $(AVX512_FLAGS)
 $(foreach w,$(ROWS),$(foreach f,$(LANES),$(eval $(call lanes_rule,$(f),$(w)))))

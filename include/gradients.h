@@ -23,8 +23,9 @@ struct adamw_step {
 struct pack;
 
 struct gradient_kernels {
-    /* pack_decode_row of pack.h, for this tier. */
-    void (*decode_row)(const struct pack *pack, size_t row, size_t col, size_t n, float *dst);
+    /* dst[r * stride + i] = row 16 panel + r, column col + i of a packed matrix, r < 16, i < n, as pack_decode_row
+     * (pack.h) gives it; rows behind the last are zeros of either sign. Quantised classes: col and n divide by 32. */
+    void (*decode_panel)(const struct pack *pack, size_t panel, size_t col, size_t n, float *dst, size_t stride);
     void (*fma)(float *z, const float *x, const float *y, size_t n); /* z = fmaf(x, y, z) */
     /* From d = dL/d(act(gate) * up): d_gate = d * up * act'(gate), d_up = d * act(gate). In place over gate and up:
      * gate becomes d_gate, up becomes d_up. */

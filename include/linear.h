@@ -15,6 +15,7 @@
 /* y = W x + bias. W [rows = outputs][cols = inputs], bias [rows] or NULL. */
 struct linear {
     struct pack w;
+    const float *rows; /* the same values row-major, for the backward pass (full training); or NULL */
     const float *bias;
     enum dtype stored; /* type in the file */
 };
@@ -52,8 +53,8 @@ struct linear_gradient {
     size_t dy_stride;
 };
 
-/* Floats of scratch per worker for linear_backward over inputs of at most max_cols. */
-size_t linear_backward_scratch(size_t max_cols, int n_workers);
+/* Floats of scratch per worker for linear_backward. */
+size_t linear_backward_scratch(void);
 
 /* dx [T][dx_stride] += sum over jobs, in order, of dy W: per element over output rows ascending, one FMA each. A part
  * of W is brought to f32 once, in a buffer that stays in the cache, and used by all tokens. The rounding of the input

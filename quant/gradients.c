@@ -10,7 +10,8 @@
 #define LANES 16
 
 extern const struct gradient_kernels GRADIENTS_TABLE;
-void PACK_DECODE_ROW(const struct pack *pack, size_t row, size_t col, size_t n, float *dst); /* pack_decode.c */
+/* pack_panel.c */
+void PACK_DECODE_PANEL(const struct pack *pack, size_t panel, size_t col, size_t n, float *dst, size_t stride);
 
 /* The part of a row that a step handles: whole lanes in place, or a padded copy of the tail. */
 static inline size_t tail_of(size_t n)
@@ -187,7 +188,7 @@ static void adamw(float *w, float *m, float *v, const float *g, const struct ada
 }
 
 const struct gradient_kernels GRADIENTS_TABLE = {
-    .decode_row = PACK_DECODE_ROW,
+    .decode_panel = PACK_DECODE_PANEL,
     .fma = fma_row,
     .silu_backward = silu_backward,
     .gelu_backward = gelu_backward,

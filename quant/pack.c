@@ -8,7 +8,7 @@
  * Packing only moves bits: no value is computed, so it is exact. pack_code.c and pack_code_k.c turn one
  * storage block of sixteen rows into codes and scales; here are the loops over blocks and panels. A matrix
  * whose rows do not fill its last panel has its missing lanes set to zero afterwards.
- * Next: pack_code.c, pack_code_k.c, pack_decode.c (the way back). */
+ * Next: pack_code.c, pack_code_k.c; pack_decode.c and pack_panel.c (the way back). */
 #include <assert.h>
 #include <string.h>
 #include "pack_code.h"

@@ -1,15 +1,11 @@
-/* pack_decode.c - values of one row out of a packed matrix: embedding rows, adapters, and the backward pass, which
- * brings every weight to f32 once a step.
+/* pack_decode.c - values of one row out of a packed matrix: embedding rows, adapters. (pack_panel.c: sixteen rows.)
  *
- * Compiled once per vector width under the name PACK_DECODE_ROW (pack_decode_row itself is the scalar tier's). The four
- * bytes of a quad are moved as one word, so a block becomes 32 adjacent codes in at most 12 moves and the rest of the
- * work runs in lanes. Invariant: the bits are those of dtype_decode_row on the storage row: codes come out as the same
- * integers, scales as the same f16, and the value is formed by the same operations (blocks.h). */
+ * The four bytes of a quad are moved as one word, so a block becomes 32 adjacent codes in at most 12 moves. Invariant:
+ * the bits are those of dtype_decode_row on the storage row: codes come out as the same integers, scales as the same
+ * f16, and the value is formed by the same operations (blocks.h). */
 #include <assert.h>
 #include "blocks.h"
 #include "pack.h"
-
-void PACK_DECODE_ROW(const struct pack *pack, size_t row, size_t col, size_t n, float *dst);
 
 /* bytes [4 n] = this row's quads of n vectors. `lane` addresses the row's byte 0 in vector 0. */
 static inline void gather(uint8_t *bytes, const uint8_t *lane, size_t n)
@@ -140,7 +136,7 @@ static inline void decode_blocks(enum pack_class class_, const struct pack *pack
     }
 }
 
-void PACK_DECODE_ROW(const struct pack *pack, size_t row, size_t col, size_t n, float *dst)
+void pack_decode_row(const struct pack *pack, size_t row, size_t col, size_t n, float *dst)
 {
     const uint8_t *panel = pack->data + row / PACK_ROWS * pack->panel_bytes;
     size_t r = row % PACK_ROWS;

@@ -307,7 +307,7 @@ static void check_linear(enum dtype type, size_t rows, size_t cols, size_t n_tok
             w[r * cols + i] = (double)wf[i];
     }
     for (i = 0; i < 2; i++)
-        scratch[i] = floats(linear_backward_scratch(cols, 2));
+        scratch[i] = floats(linear_backward_scratch());
     linear_backward(&exec, dxf, x_stride, jobs, 2, n_tokens, scratch);
     naive_linear_backward(NULL, NULL, dx, w, dy, x, n_tokens, rows, cols);
     naive_linear_backward(dw, d_bias, dx, w, dy, x, n_tokens, rows, cols);

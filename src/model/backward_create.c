@@ -125,7 +125,7 @@ int backward_buffers(struct backward *b)
         !b->linear_scratch || !b->scratch)
         return 0;
     b->adapters[0] = b->adapter;
-    n = linear_backward_scratch(widest(c), (int)threads);
+    n = linear_backward_scratch();
     for (i = 0; i < threads; i++) {
         b->linear_scratch[i] = floats(b, n, &ok);
         ok = ok && scratch_create(b, &b->scratch[i]);

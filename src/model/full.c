@@ -141,6 +141,7 @@ static int own_pack(struct full *full, struct linear *linear, const float *from)
     void *data;
 
     pack_shape(&linear->w, DTYPE_F32, rows, cols);
+    linear->rows = from;
     linear->w.data = data = arena_alloc(&full->arena, pack_bytes(&linear->w));
     linear->stored = DTYPE_F32;
     if (data)

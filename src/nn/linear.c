@@ -166,9 +166,11 @@ void linear_forward(const struct exec *exec, const struct linear_job *jobs, size
 /* ---- Backward ----
  *
  * y = W x, so dx = W^T dy: dx[t][c] = sum over rows r of dy[t][r] W[r][c]. An owner takes a range of columns c for all
- * tokens and walks the rows in slabs of SLAB; a slab of its columns in f32 is [SLAB][columns]. */
+ * tokens and walks the rows in slabs of SLAB; a slab of its columns in f32 is [SLAB][columns] and stays in the
+ * second-level cache while all tokens use it. */
 
-#define SLAB 64
+#define SLAB         256 /* a multiple of PACK_ROWS */
+#define COLUMNS_MOST 128
 
 struct backward_work {
     const struct exec *exec;
@@ -179,31 +181,47 @@ struct backward_work {
     float *const *scratch;
 };
 
-/* Columns of one owner: a multiple of 32 such that every worker gets at least two ranges, and at most 256. */
-static size_t backward_columns(size_t cols, int n_workers)
+/* The largest grain <= most, a multiple of `unit`, at which n_workers who take turns finish n items soonest. */
+static size_t even_grain(size_t n, size_t unit, size_t most, size_t n_workers)
 {
-    size_t n = (cols / (2 * (size_t)n_workers) + 31) / 32 * 32;
+    size_t grain, best = unit, best_turns = 0;
 
-    return n < 32 ? 32 : n > 256 ? 256 : n;
+    for (grain = unit; grain <= most; grain += unit) {
+        size_t pieces = (n + grain - 1) / grain, turns = (pieces + n_workers - 1) / n_workers * grain;
+
+        if (best_turns == 0 || turns <= best_turns) {
+            best = grain;
+            best_turns = turns;
+        }
+    }
+    return best;
 }
 
-size_t linear_backward_scratch(size_t max_cols, int n_workers)
+size_t linear_backward_scratch(void)
 {
-    return SLAB * backward_columns(max_cols, n_workers);
+    return SLAB * COLUMNS_MOST;
 }
 
 static void backward_columns_of(const struct backward_work *work, const struct linear_gradient *job, size_t col,
                                 size_t n, float *slab)
 {
+    const struct kernels *kernels = work->exec->kernels;
     const struct pack *w = &job->linear->w;
     size_t row, i, n_rows;
 
-    for (row = 0; row < w->rows; row += SLAB) {
+    for (row = 0; row < w->rows; row += n_rows) {
+        const float *values = slab;
+        size_t stride = n;
+
         n_rows = w->rows - row < SLAB ? w->rows - row : SLAB;
-        for (i = 0; i < n_rows; i++)
-            work->exec->kernels->gradients->decode_row(w, row + i, col, n, slab + i * n);
-        work->exec->kernels->gemm_f32(work->dx + col, work->dx_stride, job->dy + row, job->dy_stride, 1, slab, n,
-                                      work->n_tokens, n, n_rows, 1);
+        if (job->linear->rows) {
+            values = job->linear->rows + row * w->cols + col;
+            stride = w->cols;
+        }
+        for (i = 0; !job->linear->rows && i < n_rows; i += PACK_ROWS)
+            kernels->gradients->decode_panel(w, (row + i) / PACK_ROWS, col, n, slab + i * n, n);
+        kernels->gemm_f32(work->dx + col, work->dx_stride, job->dy + row, job->dy_stride, 1, values, stride,
+                          work->n_tokens, n, n_rows, 1);
     }
 }
 
@@ -226,17 +244,18 @@ void linear_backward(const struct exec *exec, float *dx, size_t dx_stride, const
     size_t cols = jobs[0].linear->w.cols;
     struct backward_work work = {exec, dx, dx_stride, n_tokens, jobs, n_jobs, 0, scratch};
 
-    work.columns = backward_columns(cols, pool_size(exec->pool));
+    work.columns = even_grain(cols, PACK_BLOCK, COLUMNS_MOST, (size_t)pool_size(exec->pool));
     pool_run(exec->pool, backward_ranges, &work, (cols + work.columns - 1) / work.columns, 1);
 }
 
-/* dW[r][c] = sum over tokens t of dy[t][r] x[t][c]. An owner takes ROWS rows of dW. */
-#define WEIGHT_ROWS 16
+/* dW[r][c] = sum over tokens t of dy[t][r] x[t][c]. An owner takes some rows of dW. */
+#define WEIGHT_ROWS_UNIT 6
+#define WEIGHT_ROWS_MOST 96
 
 struct weight_work {
     const struct exec *exec;
     float *dw, *d_bias;
-    size_t rows, cols;
+    size_t rows, cols, grain;
     const float *dy, *x;
     size_t dy_stride, x_stride, n_tokens;
 };
@@ -244,7 +263,7 @@ struct weight_work {
 static void weight_rows(void *context, size_t begin, size_t end, int worker)
 {
     const struct weight_work *w = context;
-    size_t row = begin * WEIGHT_ROWS, last = end * WEIGHT_ROWS < w->rows ? end * WEIGHT_ROWS : w->rows, t;
+    size_t row = begin * w->grain, last = end * w->grain < w->rows ? end * w->grain : w->rows, t;
 
     (void)worker;
     w->exec->kernels->gemm_f32(w->dw + row * w->cols, w->cols, w->dy + row, 1, w->dy_stride, w->x, w->x_stride,
@@ -256,7 +275,8 @@ static void weight_rows(void *context, size_t begin, size_t end, int worker)
 void linear_backward_weight(const struct exec *exec, float *dw, float *d_bias, size_t rows, size_t cols,
                             const float *dy, size_t dy_stride, const float *x, size_t x_stride, size_t n_tokens)
 {
-    struct weight_work work = {exec, dw, d_bias, rows, cols, dy, x, dy_stride, x_stride, n_tokens};
+    size_t grain = even_grain(rows, WEIGHT_ROWS_UNIT, WEIGHT_ROWS_MOST, (size_t)pool_size(exec->pool));
+    struct weight_work work = {exec, dw, d_bias, rows, cols, grain, dy, x, dy_stride, x_stride, n_tokens};
 
-    pool_run(exec->pool, weight_rows, &work, (rows + WEIGHT_ROWS - 1) / WEIGHT_ROWS, 1);
+    pool_run(exec->pool, weight_rows, &work, (rows + grain - 1) / grain, 1);
 }
