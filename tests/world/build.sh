@@ -73,6 +73,8 @@ train() {
 
 for model in ${*:-student teacher}; do
     echo "$stages" | while read -r name stage rest; do
-        [ "$name" = "$model" ] && [ "$stage" -le "${LAST:-99}" ] && train "$name" "$stage" $rest
+        if [ "$name" = "$model" ] && [ "$stage" -le "${LAST:-99}" ]; then
+            train "$name" "$stage" $rest
+        fi
     done
 done
