@@ -13,6 +13,7 @@
 #include <stddef.h>
 #include "arena.h"
 #include "chat.h"
+#include "model.h"
 #include "question.h"
 #include "status.h"
 #include "tokenizer.h"
@@ -24,6 +25,11 @@ struct prompt_style {
     const char *system; /* system message or persona, NULL: none */
     int critique;       /* debate: first name the first wrong step of each other solution */
 };
+
+/* The style for a model: the template of `name`, else the model's own, else plain text (also when `plain` says so).
+ * `chat` backs style->chat. STATUS_UNSUPPORTED: a model without a tokenizer, an unknown template. */
+enum status prompt_style_open(struct prompt_style *style, struct chat_template *chat, const struct model *model,
+                              const char *name, int plain, const char *system, struct diag *diag);
 
 /* A prompt in the form that traces store: text, or messages. */
 struct prompt {

@@ -5,6 +5,30 @@
 #include "generate.h"
 #include "json.h"
 
+enum status prompt_style_open(struct prompt_style *style, struct chat_template *chat, const struct model *model,
+                              const char *name, int plain, const char *system, struct diag *diag)
+{
+    const char *text;
+    size_t length;
+    enum status status;
+
+    memset(style, 0, sizeof *style);
+    if (!model->tokenizer)
+        return diag_fail(diag, STATUS_UNSUPPORTED, "%s: the model has no tokenizer", model->path);
+    style->tokenizer = model->tokenizer;
+    style->system = system;
+    text = tokenizer_chat_template(model->tokenizer);
+    if (plain || (!name && !text))
+        return STATUS_OK;
+    status = name ? chat_named(chat, name, diag) : chat_recognise(chat, text, strlen(text), diag);
+    if (status)
+        return status;
+    style->chat = chat;
+    style->chat_options.bos = tokenizer_piece(model->tokenizer, tokenizer_bos(model->tokenizer), &length);
+    style->chat_options.eos = tokenizer_piece(model->tokenizer, tokenizer_eos(model->tokenizer), &length);
+    return STATUS_OK;
+}
+
 /* What the last line must look like, by kind. */
 static const char *final_line(enum answer_kind kind)
 {

@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include "cmd.h"
-#include "file.h"
 
 const struct arg args_ask[] = {
     {.name = "file",
@@ -76,27 +75,12 @@ int ask_questions(struct question_options *options, const struct args *args, int
 
 int ask_style(struct prompt_style *style, struct chat_template *chat, const struct load *load, const struct args *args)
 {
-    const struct tokenizer *tokenizer = load->model->tokenizer;
-    const char *name = args_text(args, "chat-template"), *text;
     struct diag diag;
-    size_t length;
 
-    memset(style, 0, sizeof *style);
-    if (!tokenizer) {
-        fprintf(stderr, "arklet %s: %s: the model has no tokenizer\n", args->spec->command, load->model->path);
-        return 1;
-    }
-    style->tokenizer = tokenizer;
-    style->system = args_text(args, "system");
-    text = tokenizer_chat_template(tokenizer);
-    if (args_flag(args, "plain") || (!name && !text))
-        return -1;
-    if (name ? chat_named(chat, name, &diag) : chat_recognise(chat, text, strlen(text), &diag))
-        return cmd_fail(&diag);
-    style->chat = chat;
-    style->chat_options.bos = tokenizer_piece(tokenizer, tokenizer_bos(tokenizer), &length);
-    style->chat_options.eos = tokenizer_piece(tokenizer, tokenizer_eos(tokenizer), &length);
-    return -1;
+    return prompt_style_open(style, chat, load->model, args_text(args, "chat-template"), args_flag(args, "plain"),
+                             args_text(args, "system"), &diag)
+               ? cmd_fail(&diag)
+               : -1;
 }
 
 size_t ask_context(const struct load *load, const struct args *args)
@@ -135,22 +119,4 @@ int ask_engine(struct engine **engine, const struct load *load, const struct arg
                 args->spec->command, (double)load->model->weight_bytes / 1048576.0, options.max_sequences,
                 (double)plan.bytes / 1048576.0, (double)(load->model->weight_bytes + plan.bytes) / 1048576.0);
     return engine_create(engine, load->model, &load->exec, &options, &diag) ? cmd_fail(&diag) : -1;
-}
-
-int ask_count_records(uint64_t *n, const char *path)
-{
-    struct file_lines lines;
-    struct diag diag;
-    enum status status;
-    char *line;
-    size_t length;
-
-    *n = 0;
-    if (strcmp(path, "-") == 0 || !file_exists(path))
-        return -1;
-    status = file_lines_open(&lines, path, &diag);
-    while (!status && !(status = file_lines_next(&lines, &line, &length, &diag)) && line)
-        *n += !lines.torn;
-    file_lines_close(&lines);
-    return status ? cmd_fail(&diag) : -1;
 }

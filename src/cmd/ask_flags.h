@@ -19,7 +19,5 @@ int ask_style(struct prompt_style *style, struct chat_template *chat, const stru
 int ask_engine(struct engine **engine, const struct load *load, const struct args *args, size_t context);
 /* A context that holds a prompt of usual length and --max-new, when -c is not given. */
 size_t ask_context(const struct load *load, const struct args *args);
-/* Complete records in an output file that is to be continued; 0 when there is none. A torn last line is not counted. */
-int ask_count_records(uint64_t *n, const char *path);
 
 #endif

@@ -4,12 +4,9 @@
 #include <string.h>
 #include "adapter_file.h"
 #include "args.h"
-#include "ask.h"
 #include "ask_flags.h"
 #include "cmd.h"
-#include "file.h"
-#include "grpo.h"
-#include "rng.h"
+#include "grpo_questions.h"
 #include "load.h"
 #include "terminal.h"
 #include "train_flags.h"
@@ -168,177 +165,22 @@ static const struct args_spec spec = {
     .groups = groups,
 };
 
-/* A question kept in memory: its prompt's ids and its key. */
-struct task {
-    int32_t *ids;
-    size_t n;
-    struct answer_key key;
-};
-
-struct task_list {
-    struct task *tasks;
-    size_t n, room;
-    uint64_t hash;
-};
-
 struct grpo_command {
     struct args args;
     struct load load;
     struct adapter *policy, *prm;
     struct chat_template chat;
-    struct prompt_style style;
-    struct task_list train, dev;
-    struct engine *dev_engine;
-    struct arena arena, scratch;
+    struct grpo_questions questions;
     struct grpo_options options;
     struct buffer config;
     struct progress progress;
 };
 
-/* ---- Questions ---- */
-
-static const char *const *copy_list(struct arena *arena, const char *const *list, size_t n)
+static int read_questions(struct grpo_command *c, struct grpo_task_list *list, const char *path)
 {
-    const char **copy = arena_array(arena, n + 1, sizeof *copy);
-    size_t i;
-
-    for (i = 0; copy && i < n; i++)
-        if (!(copy[i] = arena_text(arena, list[i], strlen(list[i]))))
-            return NULL;
-    return copy;
-}
-
-static enum status add_task(struct grpo_command *c, struct task_list *list, const struct question *question,
-                            struct diag *diag)
-{
-    struct tokens tokens = {0};
-    struct prompt prompt;
-    struct task *task;
-    enum status status;
-
-    if (list->n == list->room) {
-        size_t room = list->room ? 2 * list->room : 256;
-        struct task *grown = memory_grow(list->tasks, room * sizeof *grown);
-
-        if (!grown)
-            return diag_fail(diag, STATUS_MEMORY, "out of memory for %zu questions", room);
-        list->tasks = grown;
-        list->room = room;
-    }
-    task = &list->tasks[list->n++];
-    task->key = question->key;
-    task->key.golds = copy_list(&c->arena, question->key.golds, question->key.n_golds);
-    task->key.options = copy_list(&c->arena, question->key.options, question->key.n_options);
-    status = prompt_solve(&prompt, &c->style, question, &c->scratch, diag);
-    if (!status)
-        status = prompt_tokens(&prompt, &c->style, &tokens, diag);
-    task->n = tokens.count;
-    task->ids = arena_array(&c->arena, tokens.count + 1, sizeof *task->ids);
-    if (!status && (!task->ids || !task->key.golds || !task->key.options))
-        status = diag_fail(diag, STATUS_MEMORY, "out of memory for questions");
-    if (!status)
-        memcpy(task->ids, tokens.ids, tokens.count * sizeof *task->ids);
-    list->hash = (list->hash ^ rng_hash(question->text)) * 0x100000001B3u;
-    tokens_free(&tokens);
-    return status;
-}
-
-static int read_tasks(struct grpo_command *c, struct task_list *list, const char *path)
-{
-    struct question_options options = {.kind = args_text(&c->args, "kind"), .need_gold = 1};
-    struct question_reader reader;
-    const struct question *question;
     struct diag diag;
-    enum status status = question_open(&reader, path, &options, &diag);
 
-    while (!status && !(status = question_next(&reader, &question, &diag)) && question)
-        status = add_task(c, list, question, &diag);
-    question_close(&reader);
-    if (!status && list->n == 0)
-        status = diag_fail(&diag, STATUS_FORMAT, "%s: expected at least one question, found none", path);
-    return status ? cmd_fail(&diag) : -1;
-}
-
-/* ---- What the learner asks for ---- */
-
-static enum status task_prompt(void *context, uint64_t i, const int32_t **ids, size_t *n, struct diag *diag)
-{
-    const struct grpo_command *c = context;
-
-    (void)diag;
-    *ids = c->train.tasks[i].ids;
-    *n = c->train.tasks[i].n;
-    return STATUS_OK;
-}
-
-static enum status grade_text(struct grpo_command *c, const struct task *task, const char *text, size_t length, int cut,
-                              int *correct, struct diag *diag)
-{
-    struct arena_mark mark = arena_mark(&c->scratch);
-    const char *prediction;
-    enum status status = answer_extract(&prediction, &task->key, text, length, cut, &c->scratch, diag);
-
-    *correct = !status && answer_correct(&task->key, prediction);
-    arena_release(&c->scratch, mark);
-    return status;
-}
-
-static enum status task_grade(void *context, uint64_t i, const int32_t *ids, size_t n, int *correct, struct diag *diag)
-{
-    struct grpo_command *c = context;
-    struct buffer text = {0};
-    int ended = n && tokenizer_is_eog(c->style.tokenizer, ids[n - 1]);
-    enum status status;
-
-    tokenizer_decode(c->style.tokenizer, ids, n - (size_t)ended, DECODE_CONTINUE, &text);
-    status = text.failed
-                 ? diag_fail(diag, STATUS_MEMORY, "out of memory")
-                 : grade_text(c, &c->train.tasks[i], text.data ? text.data : "", text.length, !ended, correct, diag);
-    buffer_free(&text);
-    return status;
-}
-
-#define DEV_WINDOW 256
-
-/* Greedy accuracy on the dev questions. */
-static enum status task_evaluate(void *context, double *accuracy, struct diag *diag)
-{
-    struct grpo_command *c = context;
-    const struct adapter *adapters[1];
-    size_t at, i, n, right = 0;
-    enum status status = STATUS_OK;
-
-    adapters[0] = c->policy;
-    engine_forget(c->dev_engine);
-    for (at = 0; at < c->dev.n && !status; at += n) {
-        struct arena_mark mark = arena_mark(&c->scratch);
-        struct ask *asks;
-
-        n = c->dev.n - at < DEV_WINDOW ? c->dev.n - at : DEV_WINDOW;
-        asks = arena_array(&c->scratch, n, sizeof *asks);
-        if (!asks)
-            return diag_fail(diag, STATUS_MEMORY, "out of memory for the evaluation");
-        for (i = 0; i < n; i++) {
-            struct ask ask = {.prompt = c->dev.tasks[at + i].ids, .n_prompt = c->dev.tasks[at + i].n};
-
-            ask.max_new = c->options.max_new;
-            ask.sampling.top_p = 1;
-            ask.adapters = adapters;
-            ask.n_adapters = 1;
-            asks[i] = ask;
-        }
-        status = ask_run(c->dev_engine, c->style.tokenizer, asks, n, &c->scratch, diag);
-        for (i = 0; i < n && !status; i++) {
-            int correct;
-
-            status =
-                grade_text(c, &c->dev.tasks[at + i], asks[i].text, asks[i].length, asks[i].truncated, &correct, diag);
-            right += (size_t)correct;
-        }
-        arena_release(&c->scratch, mark);
-    }
-    *accuracy = (double)right / (double)c->dev.n;
-    return status;
+    return grpo_questions_read(&c->questions, list, path, args_text(&c->args, "kind"), &diag) ? cmd_fail(&diag) : -1;
 }
 
 /* ---- Set-up ---- */
@@ -380,18 +222,9 @@ static int prepare_adapters(struct grpo_command *c)
     return -1;
 }
 
-static size_t longest(const struct task_list *list)
-{
-    size_t i, most = 0;
-
-    for (i = 0; i < list->n; i++)
-        most = list->tasks[i].n > most ? list->tasks[i].n : most;
-    return most;
-}
-
 static int check_lengths(struct grpo_command *c)
 {
-    size_t a = longest(&c->train), b = longest(&c->dev), prompt = a > b ? a : b;
+    size_t a = c->questions.train.longest, b = c->questions.dev.longest, prompt = a > b ? a : b;
 
     c->options.context = prompt + c->options.max_new;
     if (c->options.context > c->load.context) {
@@ -446,13 +279,13 @@ static void read_options(struct grpo_command *c)
     o->max_sequences = (size_t)args_int(args, "batch");
     o->output = args_text(args, "output");
     o->resume = args_flag(args, "resume");
-    o->tokenizer = c->style.tokenizer;
+    o->tokenizer = c->questions.style.tokenizer;
     o->prm = c->prm;
     o->backward.max_tokens = (size_t)args_int(args, "micro-tokens");
     o->backward.head_rows = 32;
     o->backward.k_type = c->load.k_type;
     o->backward.v_type = c->load.v_type;
-    o->data_hash = c->train.hash ^ c->dev.hash * 3;
+    o->data_hash = c->questions.train.hash ^ c->questions.dev.hash * 3;
     o->progress = &c->progress;
     o->stop = terminal_interrupted;
     train_options(&o->train, args);
@@ -468,8 +301,9 @@ static int open_dev_engine(struct grpo_command *c)
     options.max_sequences = c->options.max_sequences;
     options.k_type = c->load.k_type;
     options.v_type = c->load.v_type;
-    return c->dev.n && engine_create(&c->dev_engine, c->load.model, &c->load.exec, &options, &diag) ? cmd_fail(&diag)
-                                                                                                    : -1;
+    return c->questions.dev.n && engine_create(&c->questions.dev_engine, c->load.model, &c->load.exec, &options, &diag)
+               ? cmd_fail(&diag)
+               : -1;
 }
 
 static void print_summary(const struct grpo_command *c, const struct grpo_result *r)
@@ -484,7 +318,7 @@ static void print_summary(const struct grpo_command *c, const struct grpo_result
 
 static int reinforce(struct grpo_command *c)
 {
-    struct grpo_tasks tasks = {c, c->train.n, task_prompt, task_grade, c->dev.n ? task_evaluate : NULL};
+    struct grpo_tasks tasks = grpo_questions_tasks(&c->questions);
     struct grpo_result result;
     struct diag diag;
     enum status status;
@@ -510,14 +344,16 @@ static int prepare(struct grpo_command *c)
     if (code < 0)
         code = prepare_adapters(c);
     if (code < 0)
-        code = ask_style(&c->style, &c->chat, &c->load, &c->args);
+        code = ask_style(&c->questions.style, &c->chat, &c->load, &c->args);
     if (code < 0)
-        code = read_tasks(c, &c->train, args_text(&c->args, "file"));
+        code = read_questions(c, &c->questions.train, args_text(&c->args, "file"));
     dev = code < 0 ? args_text(&c->args, "dev") : NULL;
     if (code < 0 && dev)
-        code = read_tasks(c, &c->dev, dev);
+        code = read_questions(c, &c->questions.dev, dev);
     if (code < 0) {
         read_options(c);
+        c->questions.max_new = c->options.max_new;
+        c->questions.policy = c->policy;
         code = check_lengths(c);
     }
     if (code < 0)
@@ -531,21 +367,16 @@ int cmd_grpo(int argc, char **argv)
     int code;
 
     memset(&c, 0, sizeof c);
-    arena_init(&c.arena, "questions", 0);
-    arena_init(&c.scratch, "scratch", 0);
     code = args_parse(&c.args, &spec, argc, argv);
     if (code < 0)
         code = prepare(&c);
     if (code < 0)
         code = reinforce(&c);
-    engine_free(c.dev_engine);
+    engine_free(c.questions.dev_engine);
     if (c.policy && !c.load.n_adapters)
         adapter_free(c.policy);
     adapter_free(c.prm);
-    memory_free(c.train.tasks);
-    memory_free(c.dev.tasks);
-    arena_free(&c.arena);
-    arena_free(&c.scratch);
+    grpo_questions_free(&c.questions);
     buffer_free(&c.config);
     load_free(&c.load);
     args_free(&c.args);
