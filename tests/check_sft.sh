@@ -162,6 +162,11 @@ for name in llama qwen3; do
     ppl $model --lora "$dir/$name.gguf" && gguf=$value
     run merge -m $model --lora fixtures/adapters/$name -o "$dir/$name-merged.gguf" F32 -q
     ppl "$dir/$name-merged.gguf" && merged=$value
+    run merge -m $model --lora fixtures/adapters/$name -o "$dir/$name-q.gguf" Q4_0 --ppl fixtures/README.md -c 64 -ctk f32 -ctv f32 -q
+    cp "$dir/out" "$dir/loss"
+    ppl "$dir/$name-q.gguf"
+    expect "$name: the loss of merging is printed" 'grep -q "^PPL apart = $folder$" "$dir/loss" &&
+        grep -q "^PPL merged = $value$" "$dir/loss" && grep -Eq "^change = [+-][0-9]+\.[0-9]{3} %$" "$dir/loss"'
     run merge -m $models/$name --lora "$dir/$name.gguf" -o "$dir/$name-merged2.gguf" F32 -q
     ppl "$dir/$name-merged2.gguf" && merged2=$value
     expect "$name: folder, GGUF and merged agree" '[ -n "$plain" ] && [ "$plain" != "$folder" ] && [ "$folder" = "$gguf" ] &&

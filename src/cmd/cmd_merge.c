@@ -6,12 +6,17 @@
 #include "cmd.h"
 #include "load.h"
 #include "merge.h"
+#include "perplexity.h"
 #include "quantize.h"
 #include "terminal.h"
 
 static const struct arg merge_flags[] = {
     {.name = "output", .alias = "-o", .kind = ARG_TEXT, .value = "GGUF", .required = 1, .help = "the merged model"},
     {.name = "pure", .kind = ARG_FLAG, .help = "one format for all matrices, as in quantize"},
+    {.name = "ppl",
+     .kind = ARG_TEXT,
+     .value = "FILE",
+     .help = "print the perplexity of this text with the adapters apart and merged (-c: 512)"},
     {.name = NULL},
 };
 
@@ -21,7 +26,10 @@ static const struct args_spec merge_spec = {
     .command = "merge",
     .operands = "[TYPE]",
     .about = "Writes the model with the adapters of --lora added to its weights, in TYPE (default F16; see quantize).\n"
-             "A quantised TYPE rounds the sum once more: compare arklet perplexity of both.",
+             "A quantised TYPE rounds the sum once more; --ppl tells what that costs:\n"
+             "  PPL apart = X      the model as it is, the adapters beside it\n"
+             "  PPL merged = Y     the new file\n"
+             "  change = +Z %      of Y over X",
     .max_operands = 1,
     .groups = merge_groups,
 };
@@ -75,6 +83,41 @@ static int merge(const struct args *args, const struct load *load, const struct 
     return 0;
 }
 
+/* The perplexity of `text` under the merged file. */
+static int measure_merged(const struct args *args, const struct load *load, size_t window, double *value)
+{
+    struct load merged = *load;
+    struct diag diag;
+    int code;
+
+    merged.model = NULL;
+    merged.n_adapters = 0;
+    if (model_load(&merged.model, args_text(args, "output"), &load->exec, load->mem_limit, &diag))
+        return cmd_fail(&diag);
+    code = perplexity_measure(&merged, "merge", args_text(args, "ppl"), window, value);
+    model_free(merged.model);
+    return code;
+}
+
+static int merge_and_measure(const struct args *args, const struct load *load, const struct quantize_type *type)
+{
+    const char *text = args_text(args, "ppl");
+    size_t window =
+        args_int(args, "ctx-size") == 0 && load->context > PERPLEXITY_WINDOW ? PERPLEXITY_WINDOW : load->context;
+    double apart = 0, merged = 0;
+    int code = text ? perplexity_measure(load, "merge", text, window, &apart) : -1;
+
+    if (code < 0)
+        code = merge(args, load, type);
+    if (code || !text)
+        return code;
+    code = measure_merged(args, load, window, &merged);
+    if (code >= 0)
+        return code;
+    printf("PPL apart = %.4f\nPPL merged = %.4f\nchange = %+.3f %%\n", apart, merged, 100 * (merged / apart - 1));
+    return 0;
+}
+
 int cmd_merge(int argc, char **argv)
 {
     struct args args;
@@ -93,7 +136,7 @@ int cmd_merge(int argc, char **argv)
     if (code < 0)
         code = need_adapters(&load, "merge", 64);
     if (code < 0)
-        code = merge(&args, &load, type);
+        code = merge_and_measure(&args, &load, type);
     load_free(&load);
     args_free(&args);
     return code;
