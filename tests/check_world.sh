@@ -3,6 +3,7 @@
 # the grader finds, wordings of the test of sentence forms that training never sees, and errors for bad arguments.
 #     sh tests/check_world.sh        BUILD and ARKLET from the environment
 world=${BUILD:-build/release-x86_64}/world
+arklet=${ARKLET:-./arklet}
 dir=$(mktemp -d) || exit 1
 trap 'rm -rf "$dir"' EXIT
 bad=0
@@ -25,7 +26,7 @@ cat "$dir/train" "$dir/dev" "$dir/test" "$dir/deep" "$dir/form" | sed 's/.*"ques
 
 for split in test deep form; do
     sed 's/"answer":\("[^"]*"\)/"answer":\1,"output":\1/' "$dir/$split" >"$dir/graded"
-    $ARKLET grade -q -f "$dir/graded" -o "$dir/out" >"$dir/means" || fail "$split: cannot be graded"
+    $arklet grade -q -f "$dir/graded" -o "$dir/out" >"$dir/means" || fail "$split: cannot be graded"
     [ "$(grep -c '"correct":true' "$dir/out")" -eq 1000 ] || fail "$split: the grader does not find every answer"
 done
 grep -q '"steps":6' "$dir/deep" && ! grep -qv '"steps":6' "$dir/deep" || fail "deep: not all of 6 steps"

@@ -24,7 +24,7 @@ student 1 101  8000  55  0 0 45  30,35,20,10,5   0.02 constant
 student 2 102 10000  75  5 0 20  15,30,30,15,10  0.02 constant
 student 3 103  8000  80 12 0  8  5,27,35,20,13   0.02 linear
 teacher 1 201  8000  55  0 0 45  30,35,20,10,5   0.02 constant
-teacher 2 202  4000  75  5 0 20  15,30,30,15,10  0.02 constant
+teacher 2 202  6000  75  5 0 20  15,30,30,15,10  0.02 constant
 '
 
 # A file appears only when it is whole.
