@@ -18,6 +18,7 @@
 #define TRANSCRIPT_UNKNOWN    (-1)
 #define TRANSCRIPT_MAX_AGENTS 256 /* a record with more is an error */
 #define TRANSCRIPT_MAX_ROUNDS 4096
+#define TRANSCRIPT_MAX_TURNS  65536
 
 enum turn_finish { TURN_UNKNOWN, TURN_STOPPED, TURN_TRUNCATED };
 

@@ -15,7 +15,6 @@ struct importing {
     struct arena *arena;
     struct transcript *transcript;
     int8_t *labels; /* [n_turns] of the source: 1, 0, -1; NULL: the format has none */
-    size_t room;    /* of turns */
 };
 
 static enum status no_memory(const struct importing *im, struct diag *diag)
@@ -109,7 +108,9 @@ static enum status question_of_fields(struct importing *im, const struct json *t
 
 static enum status reserve_turns(struct importing *im, size_t n, struct diag *diag)
 {
-    im->room = n;
+    if (n > TRANSCRIPT_MAX_TURNS)
+        return record_fail(im->record, STATUS_RANGE, diag, "expected at most %d turns, found %zu", TRANSCRIPT_MAX_TURNS,
+                           n);
     im->transcript->turns = arena_array(im->arena, n + 1, sizeof *im->transcript->turns);
     return im->transcript->turns ? STATUS_OK : no_memory(im, diag);
 }

@@ -198,6 +198,9 @@ static enum status read_turns(struct reading *r, struct diag *diag)
 
     if (status)
         return status;
+    if (list->length > TRANSCRIPT_MAX_TURNS)
+        return record_fail(r->record, STATUS_RANGE, diag, "\"turns\": expected at most %d, found %zu",
+                           TRANSCRIPT_MAX_TURNS, list->length);
     t->turns = arena_array(r->arena, list->length + 1, sizeof *t->turns);
     if (!t->turns)
         return no_memory(r->record, diag);
