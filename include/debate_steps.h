@@ -5,8 +5,9 @@
  *
  * The prompt is the one that a single agent gets. With `mc` the model continues every turn from the end of each of its
  * steps (all steps of a debate decode together) and the share of continuations that end right is kept; behind the last
- * step there is nothing to continue, so it has its turn's correctness. The random numbers of a continuation depend on
- * the debate's id, the turn, the step and its own number, so a resumed run makes the same records. */
+ * step there is nothing to continue, so it has its turn's correctness; a step beyond the context has null. The random
+ * numbers of a continuation depend on the debate's id, the turn, the step and its own number, so a resumed run makes
+ * the same records. */
 #ifndef ARKLET_DEBATE_STEPS_H
 #define ARKLET_DEBATE_STEPS_H
 

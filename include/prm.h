@@ -13,6 +13,7 @@
 #include "example.h"
 #include "file_index.h"
 #include "progress.h"
+#include "step_metrics.h"
 #include "stepwise.h"
 #include "trainer.h"
 
@@ -83,5 +84,18 @@ enum status step_scorer_create(struct step_scorer **scorer, const struct model *
 void step_scorer_free(struct step_scorer *scorer); /* NULL is allowed */
 /* Scores n texts, several in a pass. A text of more than max_tokens is STATUS_RANGE. */
 enum status step_scorer_run(struct step_scorer *scorer, const struct step_scores *texts, size_t n, struct diag *diag);
+
+/* ---- Evaluation ---- */
+
+/* Whatever scores texts as step_scorer_run does. */
+struct prm_judge {
+    enum status (*score)(void *context, const struct step_scores *texts, size_t n, struct diag *diag);
+    void *context;
+};
+
+/* Scores the solutions of a file of stepwise records and adds them to the metrics, by the question that their prompts
+ * ask. Records without steps that carry text are errors, as in training. */
+enum status prm_evaluate(struct step_metrics *metrics, const char *path, const struct example_format *format,
+                         const struct prm_judge *judge, struct diag *diag);
 
 #endif

@@ -1,9 +1,9 @@
 /* step_labels.h - labels for the steps of a debate's turns, from several sources (method.md section 3, Labels).
  *
  *   outcome    every step is as right as the solution's answer
- *   debate     of a wrong turn, the first step that departs from what later right turns say (departure.h), or that they
- *              name ("solution 2 ... step 3", with --critique): wrong, those before it right, the rest is ignored; the
- *              steps of a right turn are right
+ *   debate     of a wrong turn, the first step that departs from what right turns of later rounds say (of the last
+ * round in its own; departure.h), or that the next round's name ("solution 2 ... step 3", with --critique): wrong,
+ *              those before it right, the rest is ignored; the steps of a right turn are right
  *   mc         a step is right when more than a threshold of the model's own continuations from it end right
  *              (Math-Shepherd, arXiv 2312.08935); after the first wrong one the rest is ignored
  *   equation   a step that states a false equation is wrong and the rest ignored; one whose equations are all true is
@@ -39,7 +39,7 @@ struct labelled_turn {
     size_t length;
     size_t n_steps;
     struct departure_text *steps; /* [n_steps] */
-    double *fractions;            /* [n_steps] of mc continuations that end right; NULL: not sampled */
+    double *fractions;            /* [n_steps] of mc continuations that end right; NULL: not sampled; NaN: that step */
     int *labels;                  /* [n_steps] 0, 1, STEP_UNKNOWN (stepwise.h) */
 };
 

@@ -19,6 +19,7 @@ struct stepwise {
     const struct json **steps; /* [n_steps] strings, in the record */
     int *labels;               /* [n_steps] 0 wrong, 1 right, STEP_UNKNOWN */
     int labelled;              /* at least one is known */
+    int correct;               /* the whole solution ("correct"): 1, 0, STEP_UNKNOWN */
     double *scores;            /* [n_steps], or NULL when the record has none */
 };
 

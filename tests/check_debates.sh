@@ -1,5 +1,5 @@
 #!/bin/sh
-# Debates as files: import and select as a user meets them: streams, shards, a killed run, bad records. ARKLET names the program.
+# Debates as files: import, select and the labels of prm as a user meets them: streams, shards, a killed run, bad records. ARKLET names the program.
 arklet=${ARKLET:-./arklet}
 dir=$(mktemp -d) || exit 1
 trap 'rm -rf "$dir"' EXIT
@@ -103,4 +103,21 @@ expect 'sft on the traces' 'silent && has "^steps "'
 run select -m fixtures/models/qwen3 -f "$dir/debate.jsonl" -o "$dir/chat.jsonl" -q --spliced --chat
 run sft -m fixtures/models/qwen3 -f "$dir/chat.jsonl" -o "$dir/chat" --epochs 0.05 --batch 2 --max-len 256 -q --chat-template chatml
 expect 'sft on traces in messages' 'silent && has "^steps "'
+
+# ---- prm: debates as labelled steps ----
+head -n 6 "$dir/debate.jsonl" >"$dir/few.jsonl"
+tail -n 6 "$dir/debate.jsonl" >"$dir/dev.jsonl"
+model=fixtures/models/qwen3
+run prm -m $model -f "$dir/few.jsonl" --dev "$dir/dev.jsonl" -o "$dir/prm" --epochs 1 --max-len 256
+expect 'prm on debates' '[ $code -eq 0 ] && grep -q "labels.jsonl: 6 debates" "$dir/err" && has "^step_auc " && has "^first_error_f1 " && has "^best_of_n "'
+expect 'a wrong step is labelled' 'grep -q "\[true,false,null\],\"correct\":false,\"source\":\[\[0,0\]\]" "$dir/prm/labels.jsonl"'
+mc="prm -m $model -f $dir/few.jsonl --epochs 0.1 --max-len 256 --labels mc,outcome --mc-samples 2 --mc-max-new 6 -q"
+run $mc -o "$dir/mc" -t 1
+expect 'labels by continuations' 'silent && [ "$(grep -c "\"mc\":\[" "$dir/mc/labels.jsonl")" -eq "$(wc -l <"$dir/mc/labels.jsonl")" ]'
+mkdir "$dir/mc2"
+head -c 2500 "$dir/mc/labels.jsonl" >"$dir/mc2/labels.jsonl"
+run $mc -o "$dir/mc2" -t 2 --resume
+expect 'labels go on, on other threads, to the same bytes' 'silent && cmp -s "$dir/mc/labels.jsonl" "$dir/mc2/labels.jsonl" && cmp -s "$dir/mc/adapter_model.safetensors" "$dir/mc2/adapter_model.safetensors"'
+run prm -m $model -f "$dir/few.jsonl" -o "$dir/y" --labels mc,vote
+expect 'an unknown source of labels' 'refused 2 "outcome,debate,mc,equation" vote && [ ! -e "$dir/y" ]'
 exit $failed

@@ -5,6 +5,7 @@
  * so a run that goes on knows which debates are done without asking it again. */
 #include "debate_steps.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include "ask.h"
@@ -72,10 +73,6 @@ static enum status place_turn(const struct work *w, const struct labelled_turn *
     if (status)
         return status;
     found = step_tokens(style->tokenizer, tokens->ids + from, tokens->count - from, ends, turn->n_steps);
-    if (tokens->count >= w->options->context)
-        return record_fail(w->transcript.question.record, STATUS_RANGE, diag,
-                           "turn of agent %zu in round %zu: expected less than the context of %zu tokens, found %zu",
-                           turn->turn->agent, turn->turn->round, w->options->context, tokens->count);
     if (found != turn->n_steps)
         return record_fail(w->transcript.question.record, STATUS_FORMAT, diag,
                            "turn of agent %zu in round %zu: expected %zu steps, found %zu among its tokens",
@@ -126,10 +123,12 @@ static enum status branch_turn(const struct work *w, struct branches *b, struct 
     tokens_free(&tokens);
     for (k = 0; k < turn->n_steps && !status; k++) {
         turn->fractions[k] = 0;
-        if (k + 1 < turn->n_steps)
+        if (k + 1 == turn->n_steps)
+            turn->fractions[k] = turn->turn->correct;
+        else if (ends[k].end + 1 < w->options->context)
             add_samples(w, b, turn, k, ids, ends[k].end + 1);
         else
-            turn->fractions[k] = turn->turn->correct;
+            turn->fractions[k] = NAN;
     }
     return status;
 }
@@ -172,8 +171,6 @@ static enum status sample(struct work *w, struct diag *diag)
         status = branch_turn(w, &b, &w->turns[i], diag);
     if (!status)
         status = ask_run(w->options->engine, w->options->style->tokenizer, b.asks, b.n, w->arena, diag);
-    if (status)
-        return record_at(w->transcript.question.record, status, diag);
     for (i = 0; i < b.n && !status; i++)
         status = grade_branch(w, &b.of[i], &b.asks[i], diag);
     return status;

@@ -2,15 +2,9 @@
 #include "example.h"
 
 #include <string.h>
+#include "record.h"
 
 #define WEIGHT_MAX 1e6 /* of a record or segment: beyond it f32 gradients lose the others */
-
-static const char *type_name(const struct json *value)
-{
-    static const char *const names[] = {"null", "false", "true", "a number", "a string", "an array", "an object"};
-
-    return value ? names[value->type] : "nothing";
-}
 
 static enum status expect(const struct json *record, const char *key, enum json_type type, const char *what,
                           const char *where, struct diag *diag)
@@ -19,7 +13,8 @@ static enum status expect(const struct json *record, const char *key, enum json_
 
     if (value && value->type == type)
         return STATUS_OK;
-    return diag_fail(diag, STATUS_FORMAT, "%s: \"%s\": expected %s, found %s", where, key, what, type_name(value));
+    return diag_fail(diag, STATUS_FORMAT, "%s: \"%s\": expected %s, found %s", where, key, what,
+                     record_type_name(value));
 }
 
 /* A list of {role, content}. */
@@ -33,7 +28,7 @@ static enum status check_messages(const struct json *list, const char *key, cons
     for (message = list->child; message && !status; message = message->next) {
         if (message->type != JSON_OBJECT)
             return diag_fail(diag, STATUS_FORMAT, "%s: \"%s\": expected message objects, found %s", where, key,
-                             type_name(message));
+                             record_type_name(message));
         status = expect(message, "role", JSON_STRING, "a string", where, diag);
         if (!status)
             status = expect(message, "content", JSON_STRING, "a string", where, diag);
@@ -89,10 +84,10 @@ static enum status check_pair(const struct json *record, const char *where, stru
 
     if (!prompt || (prompt->type != JSON_STRING && prompt->type != JSON_ARRAY))
         return diag_fail(diag, STATUS_FORMAT, "%s: \"prompt\": expected a string or a list of messages, found %s",
-                         where, type_name(prompt));
+                         where, record_type_name(prompt));
     if (!completion || completion->type != prompt->type)
         return diag_fail(diag, STATUS_FORMAT, "%s: \"completion\": expected %s as the prompt is, found %s", where,
-                         type_name(prompt), type_name(completion));
+                         record_type_name(prompt), record_type_name(completion));
     if (prompt->type == JSON_STRING)
         return STATUS_OK;
     status = check_messages(prompt, "prompt", where, diag);
@@ -113,7 +108,7 @@ enum status example_check(const struct json *record, const char *where, struct d
     enum status status;
 
     if (!record || record->type != JSON_OBJECT)
-        return diag_fail(diag, STATUS_FORMAT, "%s: expected an object, found %s", where, type_name(record));
+        return diag_fail(diag, STATUS_FORMAT, "%s: expected an object, found %s", where, record_type_name(record));
     status = check_weight(record, where, diag);
     if (status)
         return status;

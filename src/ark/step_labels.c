@@ -1,6 +1,7 @@
 /* step_labels.c - what each source says of each step, and what they say together; see step_labels.h. */
 #include "step_labels.h"
 
+#include <math.h>
 #include <string.h>
 #include "answer_parts.h"
 #include "rng.h"
@@ -8,7 +9,7 @@
 #include "stepwise.h"
 
 #define MAX_SOURCES    4
-#define MAX_REFERENCES 256  /* later right turns that a wrong one is compared with */
+#define MAX_REFERENCES 256  /* right turns that a wrong one is compared with */
 #define MAX_COMPARED   4096 /* earlier turns that a text is compared with */
 
 static enum status no_memory(struct diag *diag)
@@ -168,28 +169,38 @@ static size_t criticised_step(const struct labelled_turn *t, const struct transc
     return best;
 }
 
-static enum status judge_debate(enum step_verdict *verdicts, const struct labelled_turn *t,
-                                const struct transcript *transcript, struct arena *arena, struct diag *diag)
+/* Right turns of later rounds; where there are none (the last round), those of the same round. */
+static size_t right_turns(struct departure_text *texts, const struct labelled_turn *t,
+                          const struct transcript *transcript)
 {
-    struct departure_text *later, solution = {t->text, t->length};
-    size_t i, n = 0, step;
+    size_t i, n = 0;
+    int same;
+
+    for (same = 0; same < 2 && n == 0; same++)
+        for (i = 0; i < transcript->n_turns && n < MAX_REFERENCES; i++) {
+            const struct transcript_turn *other = &transcript->turns[i];
+
+            if (other->correct != 1 || (same ? other->round != t->turn->round : other->round <= t->turn->round))
+                continue;
+            texts[n].text = other->text;
+            texts[n++].length = other->length;
+        }
+    return n;
+}
+
+static enum status judge_debate(enum step_verdict *verdicts, const struct labelled_turn *t,
+                                const struct transcript *transcript, struct diag *diag)
+{
+    struct departure_text references[MAX_REFERENCES], solution = {t->text, t->length};
+    size_t step = criticised_step(t, transcript);
     enum status status = STATUS_OK;
 
     fill(verdicts, 0, t->n_steps, t->turn->correct ? VERDICT_RIGHT : VERDICT_SILENT);
     if (t->turn->correct)
         return STATUS_OK;
-    step = criticised_step(t, transcript);
-    if (step == SIZE_MAX) {
-        later = arena_array(arena, transcript->n_turns + 1, sizeof *later);
-        if (!later)
-            return no_memory(diag);
-        for (i = 0; i < transcript->n_turns && n < MAX_REFERENCES; i++)
-            if (transcript->turns[i].correct == 1 && transcript->turns[i].round > t->turn->round) {
-                later[n].text = transcript->turns[i].text;
-                later[n++].length = transcript->turns[i].length;
-            }
-        status = departure_find(&step, transcript->question.text, later, n, &solution, diag);
-    }
+    if (step == SIZE_MAX)
+        status = departure_find(&step, transcript->question.text, references, right_turns(references, t, transcript),
+                                &solution, diag);
     if (!status && step < t->n_steps)
         first_error(verdicts, t->n_steps, step);
     return status;
@@ -217,6 +228,10 @@ static void judge_samples(enum step_verdict *verdicts, const struct labelled_tur
     size_t i;
 
     for (i = 0; i < t->n_steps; i++) {
+        if (isnan(t->fractions[i])) {
+            verdicts[i] = VERDICT_IGNORE;
+            continue;
+        }
         verdicts[i] = t->fractions[i] > threshold ? VERDICT_RIGHT : VERDICT_WRONG;
         if (verdicts[i] == VERDICT_WRONG) {
             fill(verdicts, i + 1, t->n_steps, VERDICT_IGNORE);
@@ -262,7 +277,7 @@ enum status step_labels_judge(struct labelled_turn *t, const struct transcript *
         if (1u << i == STEP_LABELS_OUTCOME)
             fill(verdicts[n], 0, t->n_steps, t->turn->correct ? VERDICT_RIGHT : VERDICT_WRONG);
         else if (1u << i == STEP_LABELS_DEBATE)
-            status = judge_debate(verdicts[n], t, transcript, arena, diag);
+            status = judge_debate(verdicts[n], t, transcript, diag);
         else if (1u << i == STEP_LABELS_EQUATION)
             status = judge_equations(verdicts[n], t, transcript, arena, diag);
         else

@@ -3,13 +3,7 @@
 
 #include <math.h>
 #include <string.h>
-
-static const char *type_name(const struct json *value)
-{
-    static const char *const names[] = {"null", "false", "true", "a number", "a string", "an array", "an object"};
-
-    return value ? names[value->type] : "nothing";
-}
+#include "record.h"
 
 static size_t count(const struct json *list)
 {
@@ -29,7 +23,7 @@ static enum status take_steps(struct stepwise *s, const struct json *record, con
 
     if (!list || list->type != JSON_ARRAY || !list->child)
         return diag_fail(diag, STATUS_FORMAT, "%s: \"%s\": expected a list of steps, found %s", where, key,
-                         list && list->type == JSON_ARRAY ? "an empty one" : type_name(list));
+                         list && list->type == JSON_ARRAY ? "an empty one" : record_type_name(list));
     s->n_steps = count(list);
     s->steps = arena_array(arena, s->n_steps, sizeof *s->steps);
     s->labels = arena_array(arena, s->n_steps, sizeof *s->labels);
@@ -38,7 +32,7 @@ static enum status take_steps(struct stepwise *s, const struct json *record, con
     for (item = list->child; item; item = item->next, i++) {
         if (item->type != JSON_STRING)
             return diag_fail(diag, STATUS_FORMAT, "%s: \"%s\": step %zu: expected a string, found %s", where, key,
-                             i + 1, type_name(item));
+                             i + 1, record_type_name(item));
         s->steps[i] = item;
         s->labels[i] = STEP_UNKNOWN;
     }
@@ -63,13 +57,13 @@ static enum status take_labels(struct stepwise *s, const struct json *record, co
         return STATUS_OK;
     if (list->type != JSON_ARRAY || count(list) != s->n_steps)
         return diag_fail(diag, STATUS_FORMAT, "%s: \"labels\": expected %zu of them, one a step, found %s of %zu",
-                         where, s->n_steps, type_name(list), list->type == JSON_ARRAY ? count(list) : 0);
+                         where, s->n_steps, record_type_name(list), list->type == JSON_ARRAY ? count(list) : 0);
     for (item = list->child; item; item = item->next, i++) {
         int is_number = item->type == JSON_NUMBER && (item->number == 0 || item->number == 1);
 
         if (item->type != JSON_TRUE && item->type != JSON_FALSE && item->type != JSON_NULL && !is_number)
             return diag_fail(diag, STATUS_FORMAT, "%s: \"labels\": label %zu: expected true, false or null, found %s",
-                             where, i + 1, type_name(item));
+                             where, i + 1, record_type_name(item));
         if (item->type != JSON_NULL)
             s->labels[i] = item->type == JSON_TRUE || (is_number && item->number == 1);
     }
@@ -106,7 +100,8 @@ static enum status take_index(struct stepwise *s, const struct json *record, con
     index = value->number - base;
     if (value->type != JSON_NUMBER || index != floor(index) || index < 0 || index >= (double)s->n_steps)
         return diag_fail(diag, STATUS_FORMAT, "%s: \"%s\": expected a step of %g..%g, found %s", where, key, base,
-                         (double)s->n_steps - 1 + base, value->type == JSON_NUMBER ? value->text : type_name(value));
+                         (double)s->n_steps - 1 + base,
+                         value->type == JSON_NUMBER ? value->text : record_type_name(value));
     label_until(s, (size_t)index);
     return STATUS_OK;
 }
@@ -118,7 +113,8 @@ static enum status take_prompt(struct stepwise *s, const struct json *record, co
     s->after_prompt = after;
     if (s->prompt && (s->prompt->type == JSON_STRING || s->prompt->type == JSON_ARRAY))
         return STATUS_OK;
-    return diag_fail(diag, STATUS_FORMAT, "%s: \"%s\": expected a string, found %s", where, key, type_name(s->prompt));
+    return diag_fail(diag, STATUS_FORMAT, "%s: \"%s\": expected a string, found %s", where, key,
+                     record_type_name(s->prompt));
 }
 
 enum status stepwise_read(struct stepwise *s, const struct json *record, struct arena *arena, const char *where,
@@ -128,6 +124,7 @@ enum status stepwise_read(struct stepwise *s, const struct json *record, struct 
     size_t i;
 
     memset(s, 0, sizeof *s);
+    s->correct = json_bool(record, "correct", STEP_UNKNOWN);
     if (json_get(record, "model_output_steps")) {
         status = take_prompt(s, record, "question", "\n\n", where, diag);
         if (!status)

@@ -7,6 +7,7 @@
 #include "cmd.h"
 #include "load.h"
 #include "prm.h"
+#include "prm_labels.h"
 #include "terminal.h"
 #include "train_flags.h"
 
@@ -16,7 +17,7 @@ static const struct arg own_flags[] = {
      .kind = ARG_TEXT,
      .value = "JSONL",
      .required = 1,
-     .help = "solutions in steps with labels"},
+     .help = "solutions in steps with labels, or debates"},
     {.name = "output", .alias = "-o", .kind = ARG_TEXT, .value = "DIR", .required = 1, .help = "run folder"},
     {.name = "epochs",
      .kind = ARG_FLOAT,
@@ -73,6 +74,12 @@ static const struct arg own_flags[] = {
      .low = 0.001,
      .high = 1000,
      .help = "temperature of the contrast"},
+    {.name = "aggregate",
+     .kind = ARG_CHOICE,
+     .value = "HOW",
+     .otherwise = "min",
+     .choices = STEP_AGGREGATES,
+     .help = "score of a whole solution, for best of n on --dev"},
     {.name = "chat-template",
      .kind = ARG_TEXT,
      .value = "NAME",
@@ -80,14 +87,18 @@ static const struct arg own_flags[] = {
     {.name = NULL},
 };
 
-static const struct arg *const groups[] = {own_flags, args_train, args_model, args_common, NULL};
+static const struct arg *const groups[] = {own_flags, args_labels, args_train, args_model, args_common, NULL};
 
 static const struct args_spec spec = {
     .command = "prm",
     .about =
         "Trains a reward model on solutions whose steps are labelled right or wrong: TRL's stepwise form {prompt,\n"
-        "completions, labels}, MR-GSM8K, BIG-Bench-Mistake. The result is a LoRA adapter with a two-class head, read\n"
-        "by arklet score and arklet grpo --prm. A run that was stopped goes on with --resume.",
+        "completions, labels}, MR-GSM8K, BIG-Bench-Mistake; or debates, whose turns are labelled first (--labels) and\n"
+        "written to labels.jsonl in the run folder. The result is a LoRA adapter with a two-class head, read by "
+        "arklet\n"
+        "score and arklet grpo --prm. With --dev the scores are measured in the end: AUC, first-error F1, "
+        "calibration,\n"
+        "best of n. A run that was stopped goes on with --resume.",
     .groups = groups,
 };
 
@@ -97,7 +108,7 @@ struct prm_command {
     struct adapter *adapter;
     struct chat_template chat;
     struct prm_options options;
-    struct buffer config;
+    struct buffer config, data_path, dev_path;
     struct progress progress;
 };
 
@@ -128,7 +139,6 @@ static void read_options(struct prm_command *c)
     const char *contrast = args_text(args, "contrast");
     size_t micro = (size_t)args_int(args, "micro-tokens");
 
-    o->data = args_text(args, "file");
     o->dev = args_text(args, "dev");
     o->output = args_text(args, "output");
     o->epochs = args_float(args, "epochs");
@@ -151,14 +161,60 @@ static void read_options(struct prm_command *c)
     o->progress = &c->progress;
 }
 
+/* What is trained on and measured by, debates labelled. */
+static int prepare_data(struct prm_command *c)
+{
+    int code;
+
+    terminal_prepare();
+    terminal_progress(&c->progress, c->load.quiet);
+    code = labels_prepare(&c->options.data, &c->data_path, args_text(&c->args, "file"), "labels.jsonl",
+                          &c->options.format, &c->load, &c->args, &c->progress);
+    if (code < 0 && c->options.dev)
+        code = labels_prepare(&c->options.dev, &c->dev_path, c->options.dev, "dev_labels.jsonl", &c->options.format,
+                              &c->load, &c->args, &c->progress);
+    return code;
+}
+
+static enum status score_texts(void *context, const struct step_scores *texts, size_t n, struct diag *diag)
+{
+    return step_scorer_run(context, texts, n, diag);
+}
+
+/* The trained model's scores against the dev file's labels, as lines "name value n". */
+static int measure(struct prm_command *c)
+{
+    struct step_metrics metrics = {0};
+    struct step_report report;
+    struct step_scorer *scorer = NULL;
+    struct prm_judge judge = {score_texts, NULL};
+    struct buffer lines = {0};
+    struct diag diag;
+    enum status status = step_scorer_create(&scorer, c->load.model, c->adapter, &c->load.exec,
+                                            c->options.format.max_len, c->load.k_type, c->load.v_type, &diag);
+
+    judge.context = scorer;
+    step_metrics_aggregate_named(&metrics.aggregate, args_text(&c->args, "aggregate"));
+    if (!status)
+        status = prm_evaluate(&metrics, c->options.dev, &c->options.format, &judge, &diag);
+    if (!status)
+        status = step_metrics_report(&report, &metrics, 0, &diag);
+    if (!status) {
+        step_metrics_put(&lines, &report);
+        fputs(lines.data ? lines.data : "", stdout);
+    }
+    step_metrics_free(&metrics);
+    step_scorer_free(scorer);
+    buffer_free(&lines);
+    return status ? cmd_fail(&diag) : 0;
+}
+
 static int train(struct prm_command *c)
 {
     struct prm_result result;
     struct diag diag;
     enum status status;
 
-    terminal_prepare();
-    terminal_progress(&c->progress, c->load.quiet);
     progress_begin(&c->progress, "prm", "tok/s");
     status = prm_run(c->load.model, c->adapter, &c->load.exec, &c->options, &result, &diag);
     progress_end(&c->progress, result.steps, result.steps, (double)result.tokens, status ? "stopped" : "done");
@@ -171,7 +227,7 @@ static int train(struct prm_command *c)
         printf("dev_loss %.6f\nbest_step %llu\n", result.dev_loss, (unsigned long long)result.best_step);
     printf("records %llu\ntruncated %llu\ntokens %llu\n", (unsigned long long)result.records,
            (unsigned long long)result.truncated, (unsigned long long)result.tokens);
-    return 0;
+    return c->options.dev ? measure(c) : 0;
 }
 
 int cmd_prm(int argc, char **argv)
@@ -181,6 +237,8 @@ int cmd_prm(int argc, char **argv)
 
     memset(&c, 0, sizeof c);
     code = args_parse(&c.args, &spec, argc, argv);
+    if (code < 0)
+        code = labels_check(&c.args);
     if (code < 0)
         code = load_model(&c.load, &c.args, 0);
     if (code < 0)
@@ -192,9 +250,13 @@ int cmd_prm(int argc, char **argv)
         code = train_folder(&c.args, c.options.output);
     }
     if (code < 0)
+        code = prepare_data(&c);
+    if (code < 0)
         code = train(&c);
     adapter_free(c.adapter);
     buffer_free(&c.config);
+    buffer_free(&c.data_path);
+    buffer_free(&c.dev_path);
     load_free(&c.load);
     args_free(&c.args);
     return code;
