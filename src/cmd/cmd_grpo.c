@@ -60,6 +60,19 @@ static const struct arg own_flags[] = {
      .high = 4096,
      .help = "prompts a step"},
     {.name = "steps", .kind = ARG_INT, .value = "N", .otherwise = "100", .low = 1, .high = 1e9, .help = "steps"},
+    {.name = "epochs",
+     .kind = ARG_FLOAT,
+     .value = "X",
+     .low = 0.001,
+     .high = 1e6,
+     .help = "passes over the questions, instead of --steps"},
+    {.name = "max-len",
+     .kind = ARG_INT,
+     .value = "N",
+     .otherwise = "0",
+     .low = 0,
+     .high = 1048576,
+     .help = "tokens of a prompt with its answer; longer questions are left out (0: all must fit)"},
     {.name = "max-new",
      .kind = ARG_INT,
      .value = "N",
@@ -238,6 +251,32 @@ static int check_lengths(struct grpo_command *c)
     return -1;
 }
 
+/* --epochs in steps of --prompts questions. */
+static int set_steps(struct grpo_command *c)
+{
+    double n = (double)c->questions.train.n * args_float(&c->args, "epochs") / (double)c->options.prompts;
+
+    if (args_is_given(&c->args, "steps")) {
+        fprintf(stderr, "arklet grpo: --epochs and --steps: expected one of them\n");
+        return 2;
+    }
+    c->options.total_steps = (uint64_t)ceil(n);
+    return -1;
+}
+
+/* What a question's prompt may take. */
+static int limit_prompts(struct grpo_command *c)
+{
+    size_t max_len = (size_t)args_int(&c->args, "max-len"), max_new = (size_t)args_int(&c->args, "max-new");
+
+    if (max_len && max_len <= max_new) {
+        fprintf(stderr, "arklet grpo: --max-len: expected more than --max-new (%zu), found %zu\n", max_new, max_len);
+        return 2;
+    }
+    c->questions.longest = max_len ? max_len - max_new : 0;
+    return -1;
+}
+
 static int choice(const struct args *args, const char *name, const char *const *words)
 {
     int i;
@@ -346,6 +385,8 @@ static int prepare(struct grpo_command *c)
     if (code < 0)
         code = ask_style(&c->questions.style, &c->chat, &c->load, &c->args);
     if (code < 0)
+        code = limit_prompts(c);
+    if (code < 0)
         code = read_questions(c, &c->questions.train, args_text(&c->args, "file"));
     dev = code < 0 ? args_text(&c->args, "dev") : NULL;
     if (code < 0 && dev)
@@ -355,6 +396,12 @@ static int prepare(struct grpo_command *c)
         c->questions.max_new = c->options.max_new;
         c->questions.policy = c->policy;
         code = check_lengths(c);
+    }
+    if (code < 0 && c->questions.train.n_dropped + c->questions.dev.n_dropped)
+        fprintf(stderr, "arklet grpo: note: %zu questions are longer than --max-len allows and are left out\n",
+                c->questions.train.n_dropped + c->questions.dev.n_dropped);
+    if (code < 0 && args_is_given(&c->args, "epochs")) {
+        code = set_steps(c);
     }
     if (code < 0)
         code = open_dev_engine(c);
