@@ -18,13 +18,17 @@ kept=$here/../../fixtures/base
 set -e
 mkdir -p "$dir"
 
-# name  stage  seed  documents  single debate critique drill  depths  lr  schedule
+# name stage seed documents  single debate critique drill  depths  peers  lr schedule
+# peers: questions that the model debates itself, three agents, one round; what they said becomes documents, too
 stages='
-student 1 101  8000  55  0 0 45  30,35,20,10,5   0.02 constant
-student 2 102 10000  75  5 0 20  15,30,30,15,10  0.02 constant
-student 3 103  8000  80 12 0  8  5,27,35,20,13   0.02 linear
-teacher 1 201  8000  55  0 0 45  30,35,20,10,5   0.02 constant
-teacher 2 202  6000  75  5 0 20  15,30,30,15,10  0.02 constant
+student 1 101  8000  55  0 0 45  30,35,20,10,5      0  0.02 constant
+student 2 102 10000  75  5 0 20  15,30,30,15,10     0  0.02 constant
+student 3 103  8000  80 12 0  8  5,27,35,20,13      0  0.02 linear
+teacher 1 201  8000  55  0 0 45  30,35,20,10,5      0  0.02 constant
+teacher 2 202  6000  75  5 0 20  15,30,30,15,10     0  0.02 constant
+teacher 3 203 24000  65 20 2 13  10,28,32,18,12     0  0.02 constant
+teacher 4 204 16000  60 28 2 10  5,27,35,20,13   4000  0.02 constant
+teacher 5 205 12000  60 32 2  6  3,27,35,22,13   4000  0.02 linear
 '
 
 # A file appears only when it is whole.
@@ -47,8 +51,17 @@ init_model() {
     "$arklet" init -q "$here/$1.json" "$result" --tokenizer "$dir/tokenizer.gguf" --seed 1
 }
 
+# STEM MODEL COUNT SEED: the documents of a stage, and behind them debates that the model held
+make_turns() {
+    make_file "$1-questions.jsonl" "$world" questions split=train count="$3" seed="$4"
+    "$arklet" debate -q -m "$2" -f "$1-questions.jsonl" -o "$1-debates.jsonl" --plain --agents 3 --rounds 1 \
+        --temp 0.8 --max-new 160 --seed "$4" -t "${THREADS:-2}"
+    make_file "$1-turns.jsonl" "$world" turns debates="$1-debates.jsonl" questions="$1-questions.jsonl" seed="$4"
+    make_file "$1-all.jsonl" cat "$1.jsonl" "$1-turns.jsonl"
+}
+
 train() {
-    name=$1 stage=$2 seed=$3 count=$4 lr=${10} schedule=${11}
+    name=$1 stage=$2 seed=$3 count=$4 peers=${10} lr=${11} schedule=${12}
     run=$dir/$name-$stage from=$dir/$name-$((stage - 1))/model.gguf
     probe=
     if [ -n "$PROBE" ]; then
@@ -62,11 +75,16 @@ train() {
         return
     fi
     [ -f "$from" ] || { [ "$stage" -gt 1 ] && return; init_model "$name"; }
-    make_file "$dir/$name-$stage.jsonl" "$world" documents count="$count" seed="$seed" \
+    data=$dir/$name-$stage.jsonl
+    make_file "$data" "$world" documents count="$count" seed="$seed" \
         single="$5" debate="$6" critique="$7" drill="$8" depths="$9"
+    if [ "$peers" -gt 0 ]; then
+        make_turns "$dir/$name-$stage" "$from" "$peers" "$seed"
+        data=$dir/$name-$stage-all.jsonl
+    fi
     resume=
     [ -d "$run/checkpoint" ] && resume=--resume
-    "$arklet" sft --full -m "$from" -f "$dir/$name-$stage.jsonl" -o "$run" --optim muon --lr "$lr" \
+    "$arklet" sft --full -m "$from" -f "$data" -o "$run" --optim muon --lr "$lr" \
         --schedule "$schedule" --weight-decay 0.05 --batch 32 --max-len 1024 --micro-tokens 4096 --seed "$seed" \
         --save-every 20 -t "${THREADS:-2}" $probe $resume
 }
