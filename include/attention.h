@@ -36,22 +36,39 @@ void attention_block(struct attention *a, const struct kernels *kernels, const f
                      size_t n_keys);
 void attention_end(struct attention *a, const struct kernels *kernels);
 
-/* Backward of one block for M query rows. With P = p / l the probabilities, d_out [M][E] the gradient of the output and
+/* Backward for M query rows of one head. With P = p / l the probabilities, d_out [M][E] the gradient of the output and
  * delta = d_out . out of each row (Dao et al. 2022, "FlashAttention", appendix B.4):
  *
  *     dP = d_out V^T   dS = P (dP - delta) scale   dQ += dS K   dK += dS^T Q   dV += P^T d_out
  *
  * The rounding of K and V to the cache's type counts as the identity (straight-through). */
+#define ATTENTION_TILE 64 /* query rows whose probabilities exist at once */
+
 struct attention_gradient {
-    struct attention forward; /* as it was after attention_end: max, sum; acc is the output; scores are scratch */
-    const float *d_out;       /* [M][head_dim] */
-    float *delta;             /* [M], by attention_gradient_begin */
-    float *p, *ds;            /* [M][ATTENTION_BLOCK]: filled by attention_backward_block, zero where masked */
+    size_t n_rows, head_dim, window;
+    float scale;
+    const size_t *position;         /* [M] ascending */
+    size_t stride;                  /* floats from row to row of q, d_out and d_q */
+    const float *q, *d_out;         /* [M][stride] */
+    size_t n_heads;                 /* floats from row to row of the next three */
+    const float *max, *sum, *delta; /* [M][n_heads]: of the forward pass, and of attention_deltas */
+    float *d_q;                     /* [M][stride], added to; or NULL */
+    float *d_k, *d_v;               /* [ATTENTION_BLOCK][head_dim], added to; or NULL */
+    float *p, *ds;                  /* [ATTENTION_TILE][ATTENTION_BLOCK] scratch */
 };
 
-void attention_gradient_begin(struct attention_gradient *g, const struct kernels *kernels);
-/* k [head_dim][ATTENTION_BLOCK] as in attention_block, v_t [head_dim][ATTENTION_BLOCK] values in lanes likewise. */
-void attention_backward_block(struct attention_gradient *g, const struct kernels *kernels, const float *k,
-                              const float *v_t, size_t start, size_t n_keys);
+/* Keys of one block: k, v_t [head_dim][ATTENTION_BLOCK] with keys in lanes, k_t [ATTENTION_BLOCK][head_dim]; the first
+ * n (a multiple of 16) are there. */
+struct attention_keys {
+    const float *k, *v_t, *k_t;
+    size_t start, n;
+};
+
+/* delta[h] = d_out . out for each of a token's heads. */
+void attention_deltas(const struct kernels *kernels, float *delta, const float *d_out, const float *out, size_t n_heads,
+                      size_t head_dim);
+/* Adds the part of one block, rows ascending. */
+void attention_backward_block(const struct attention_gradient *gradient, const struct kernels *kernels,
+                              const struct attention_keys *keys);
 
 #endif

@@ -13,8 +13,8 @@
  *                                       |     for each tile of rows
  *
  * A transposed a is copied too, tile by tile. Few rows read b where it is. matmul_f has rows = tokens and columns = the
- * rows of some panels, which are always widened or copied into the block. Accumulators go back to c between the parts
- * of k, which is exact. */
+ * rows of some panels, which are widened or copied into the block (a single one of floats is read where it is).
+ * Accumulators go back to c between the parts of k, which is exact. */
 #ifndef ARKLET_QUANT_X86_GEMM_H
 #define ARKLET_QUANT_X86_GEMM_H
 
@@ -240,7 +240,9 @@ static inline void matmul_tiles(const struct float_tiles *tiles, float *y, size_
         tile.b_row = PACK_ROWS * n;
         for (k = 0; k == 0 || k < w->cols; k += tile.k) {
             tile.k = part_of(w->cols - k, tile.b_row);
-            for (i = 0; i < n; i++)
+            if (n == 1 && element_bytes == sizeof(float)) /* as it is, a panel is such a block */
+                tile.b = (const float *)(const void *)(w->data + (panel + p) * w->panel_bytes) + PACK_ROWS * k;
+            for (i = 0; i < n && tile.b == block; i++)
                 widen(block + PACK_ROWS * i, tile.b_row,
                       w->data + (panel + p + i) * w->panel_bytes + PACK_ROWS * k * element_bytes, tile.k);
             tile.a = x + k;

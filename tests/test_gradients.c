@@ -464,17 +464,16 @@ static void check_attention(size_t first, size_t m, size_t window)
     float *qf = random_rows(&q, n, e, e, 17), *kf = random_rows(&k, n, e, e, 18), *vf = random_rows(&v, n, e, e, 19);
     float *d_out_f = random_rows(&d_out, n, e, e, 20), *k_lanes = floats(padded * e), *v_rows = floats(padded * e);
     float *v_lanes = floats(padded * e), *k_rows = floats(padded * e), *dqf = floats(n * e), *dkf = floats(padded * e);
-    float *dvf = floats(padded * e), *scores = floats(m * ATTENTION_BLOCK), *p = floats(m * ATTENTION_BLOCK),
-          *max = floats(m);
-    float *ds = floats(m * ATTENTION_BLOCK), *sum = floats(m), *acc = floats(m * e), *delta = floats(m);
+    float *dvf = floats(padded * e), *scores = floats(m * ATTENTION_BLOCK), *max = floats(m), *sum = floats(m);
+    float *p = floats(ATTENTION_TILE * ATTENTION_BLOCK), *ds = floats(ATTENTION_TILE * ATTENTION_BLOCK);
+    float *acc = floats(m * e), *delta = floats(m);
     size_t *position = memory(m, sizeof *position), begin, end;
     unsigned char *visible = memory(n * n, 1);
     struct naive_attention shape = {n, 1, 1, e, (double)0.9f, visible};
-    struct attention_gradient g = {.forward = {m, e, window, 0.9f, position, qf + first * e, acc, max, sum, scores},
-                                   .d_out = d_out_f + first * e,
-                                   .delta = delta,
-                                   .p = p,
-                                   .ds = ds};
+    struct attention a = {m, e, window, 0.9f, position, qf + first * e, acc, max, sum, scores};
+    struct attention_gradient g = {m, e,   window, 0.9f,  position,        e,    qf + first * e, d_out_f + first * e,
+                                   1, max, sum,    delta, dqf + first * e, NULL, NULL,           p,
+                                   ds};
 
     for (t = 0; t < n; t++) /* rows before `first` have no gradient: they see only themselves */
         for (s = 0; s <= t; s++)
@@ -490,19 +489,20 @@ static void check_attention(size_t first, size_t m, size_t window)
             v_lanes[lane] = v_rows[s * e + i] = vf[s * e + i];
         }
     attention_blocks(first, n - 1, window, &begin, &end);
-    attention_begin(&g.forward);
+    attention_begin(&a);
     for (i = begin; i < end; i++)
-        attention_block(&g.forward, exec.kernels, k_lanes + i * ATTENTION_BLOCK * e, v_rows + i * ATTENTION_BLOCK * e,
+        attention_block(&a, exec.kernels, k_lanes + i * ATTENTION_BLOCK * e, v_rows + i * ATTENTION_BLOCK * e,
                         i * ATTENTION_BLOCK, ATTENTION_BLOCK);
-    attention_end(&g.forward, exec.kernels);
-    attention_gradient_begin(&g, exec.kernels);
+    attention_end(&a, exec.kernels);
+    for (t = 0; t < m; t++)
+        attention_deltas(exec.kernels, delta + t, g.d_out + t * e, acc + t * e, 1, e);
     for (i = begin; i < end; i++) {
         size_t at = i * ATTENTION_BLOCK * e;
+        struct attention_keys keys = {k_lanes + at, v_lanes + at, k_rows + at, i * ATTENTION_BLOCK, ATTENTION_BLOCK};
 
-        attention_backward_block(&g, exec.kernels, k_lanes + at, v_lanes + at, i * ATTENTION_BLOCK, ATTENTION_BLOCK);
-        exec.kernels->gemm_f32(dqf + first * e, e, ds, ATTENTION_BLOCK, 1, k_rows + at, e, m, e, ATTENTION_BLOCK, 1);
-        exec.kernels->gemm_f32(dkf + at, e, ds, 1, ATTENTION_BLOCK, qf + first * e, e, ATTENTION_BLOCK, e, m, 1);
-        exec.kernels->gemm_f32(dvf + at, e, p, 1, ATTENTION_BLOCK, d_out_f + first * e, e, ATTENTION_BLOCK, e, m, 1);
+        g.d_k = dkf + at;
+        g.d_v = dvf + at;
+        attention_backward_block(&g, exec.kernels, &keys);
     }
     naive_attention_backward(dq, dk, dv, q, k, v, d_out, &shape);
     compare("attention dq", dqf + first * e, e, dq + first * e, m, e, 6);

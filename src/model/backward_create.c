@@ -22,7 +22,7 @@ size_t backward_bytes(const struct config *c, const struct backward_options *o, 
     size_t dim = forward_round16((size_t)c->dim), q = forward_round16((size_t)c->n_heads * (size_t)c->head_dim);
     size_t kv = forward_round16((size_t)c->n_kv_heads * (size_t)c->head_dim);
     size_t ffn = forward_round16((size_t)c->ffn_dim), vocab = forward_round16((size_t)c->vocab_size);
-    size_t row = ((size_t)c->n_layers + 7) * dim + 3 * q + 3 * kv + 2 * (size_t)c->n_heads +
+    size_t row = ((size_t)c->n_layers + 7) * dim + 3 * q + 3 * kv + 3 * (size_t)c->n_heads +
                  (TARGET_COUNT + 1) * forward_round16(max_rank) + (size_t)c->rope_dim;
 
     return forward_bytes(c, o->max_tokens) + o->max_tokens * row * sizeof(float) +
@@ -41,27 +41,18 @@ static float *floats(struct backward *b, size_t n, int *ok)
 
 static int scratch_create(struct backward *b, struct backward_scratch *s)
 {
-    size_t e = (size_t)b->model->config.head_dim, group = forward_group(&b->model->config);
-    size_t rows = group > ATTENTION_ROWS ? group : ATTENTION_ROWS;
+    size_t e = (size_t)b->model->config.head_dim;
     int ok = 1;
 
-    s->q = floats(b, rows * e, &ok);
-    s->d_out = floats(b, rows * e, &ok);
-    s->out = floats(b, rows * e, &ok);
-    s->d_q = floats(b, rows * e, &ok);
-    s->p = floats(b, rows * ATTENTION_BLOCK, &ok);
-    s->ds = floats(b, rows * ATTENTION_BLOCK, &ok);
-    s->max = floats(b, rows, &ok);
-    s->sum = floats(b, rows, &ok);
-    s->delta = floats(b, rows, &ok);
-    s->position = arena_array(&b->arena, rows, sizeof *s->position);
+    s->p = floats(b, ATTENTION_TILE * ATTENTION_BLOCK, &ok);
+    s->ds = floats(b, ATTENTION_TILE * ATTENTION_BLOCK, &ok);
     s->k = floats(b, ATTENTION_BLOCK * e, &ok);
     s->v_t = floats(b, ATTENTION_BLOCK * e, &ok);
     s->k_t = floats(b, ATTENTION_BLOCK * e, &ok);
     s->v = floats(b, ATTENTION_BLOCK * e, &ok);
     s->d_k = floats(b, ATTENTION_BLOCK * e, &ok);
     s->d_v = floats(b, ATTENTION_BLOCK * e, &ok);
-    return ok && s->position;
+    return ok;
 }
 
 /* Buffers of one row per token. */
@@ -86,6 +77,7 @@ static int row_buffers(struct backward *b)
     b->k_raw = floats(b, t * b->kv_dim, &ok);
     b->row_max = floats(b, t * (size_t)c->n_heads, &ok);
     b->row_sum = floats(b, t * (size_t)c->n_heads, &ok);
+    b->delta = floats(b, t * (size_t)c->n_heads, &ok);
     for (i = 0; i < TARGET_COUNT; i++)
         b->kept_u[i] = floats(b, t * rank, &ok);
     b->du = floats(b, t * rank, &ok);

@@ -5,22 +5,16 @@
 #include "backward.h"
 #include "forward_parts.h"
 
-/* Query rows that attention's backward handles at once: at least this many, at least a group. */
-#define ATTENTION_ROWS 128
-
 /* One item of the gradient of k and v: the own keys of a span in one block, for one kv head. */
 struct key_item {
     size_t span, block;
     int head;
 };
 
-struct backward_scratch {         /* of one worker, for attention; M query rows */
-    float *q, *d_out, *out, *d_q; /* [M][E] */
-    float *p, *ds;                /* [M][ATTENTION_BLOCK] */
-    float *max, *sum, *delta;     /* [M] */
-    size_t *position;             /* [M] */
-    float *k, *v_t, *k_t, *v;     /* [E][BLOCK] twice, [BLOCK][E] twice */
-    float *d_k, *d_v;             /* [BLOCK][E] */
+struct backward_scratch {     /* of one worker, for attention */
+    float *p, *ds;            /* [ATTENTION_TILE][ATTENTION_BLOCK] */
+    float *k, *v_t, *k_t, *v; /* [E][BLOCK] twice, [BLOCK][E] twice */
+    float *d_k, *d_v;         /* [BLOCK][E] */
 };
 
 struct backward {
@@ -50,6 +44,7 @@ struct backward {
     float *d_q, *d_k, *d_v, *d_mixed; /* [T][q_dim], [T][kv_dim] twice, [T][q_dim] */
     float *act, *d_act;               /* [ffn_tokens][ffn_dim]; d_act is also scratch for dim columns */
     float *q_raw, *k_raw, *row_max, *row_sum, *kept_u[TARGET_COUNT];
+    float *delta;                           /* [T][n_heads] d_mixed . mixed of each head */
     float *du;                              /* [T][rank stride] */
     struct dropout dropout;                 /* of the adapter's inputs; threshold 0: none */
     int dropping;                           /* 1 between backward_dropout and backward_dropout_end */
