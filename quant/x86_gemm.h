@@ -126,25 +126,29 @@ static inline int turned(const struct float_tile *tile)
     return tile->a_row == 1 && tile->a_col != 1;
 }
 
-/* m rows of a transposed a (a_row = 1) in tiles of at most `most` rows. */
+/* m rows of a transposed a (a_row = 1) in tiles of at most `most` rows. Eight floats are moved at a time where they are
+ * there: the next step overwrites what is too much, and `to` has room behind it. */
 static inline void copy_rows(float *to, const struct float_tile *tile, size_t most, size_t m)
 {
     size_t rows, p, i, first = 0;
 
     for (; m > 0; m -= rows, first += rows) {
         rows = tile_rows(most, m);
-        for (p = 0; p < tile->k; p++)
+        for (p = 0; p < tile->k && rows <= 8 && m >= 8; p++, to += rows)
+            memcpy(to, tile->a + p * tile->a_col + first, 8 * sizeof *to);
+        for (; p < tile->k; p++)
             for (i = 0; i < rows; i++)
                 *to++ = tile->a[p * tile->a_col + first + i];
     }
 }
 
-/* k rows of n floats, from rows `stride` floats apart to rows of `width`. */
+/* k rows of n floats, from rows `stride` floats apart to rows of `width`; what stands behind them comes next. */
 static inline void copy_strip(float *to, size_t width, const float *from, size_t stride, size_t k, size_t n)
 {
     size_t p, i;
 
     for (p = 0; p < k; p++, to += width, from += stride) {
+        __builtin_prefetch(from + n, 0, 2);
         for (i = 0; i + 8 <= n; i += 8)
             memcpy(to + i, from + i, 8 * sizeof *to);
         for (; i < n; i++)
@@ -155,8 +159,9 @@ static inline void copy_strip(float *to, size_t width, const float *from, size_t
 /* One part of k and block of rows. */
 static inline void gemm_block(const struct float_tiles *tiles, struct float_tile tile, size_t m, size_t n)
 {
-    float block[BLOCK_FLOAT] __attribute__((aligned(64))), rows[TURNED_ROWS * DEPTH] __attribute__((aligned(64)));
-    size_t strip = strip_width(tiles, m), copied = turned(&tile) && n > strip, most = tiles->rows[strip / tiles->lanes];
+    float block[BLOCK_FLOAT] __attribute__((aligned(64))), rows[TURNED_ROWS * DEPTH + 8] __attribute__((aligned(64)));
+    size_t strip = strip_width(tiles, m), copied = turned(&tile) && n >= 4 * strip,
+           most = tiles->rows[strip / tiles->lanes];
     size_t j, width, vecs;
     const struct float_tile whole = tile;
 

@@ -177,24 +177,28 @@ struct backward_work {
     float *dx;
     size_t dx_stride, n_tokens;
     const struct linear_gradient *jobs;
-    size_t n_jobs, columns;
+    size_t n_jobs, grain; /* columns, or tokens, of an owner */
     float *const *scratch;
 };
 
-/* The largest grain <= most, a multiple of `unit`, at which n_workers who take turns finish n items soonest. */
+/* Items that the slowest of n_workers does when they take pieces of `grain` in turns. */
+static size_t turns_of(size_t n, size_t grain, size_t n_workers)
+{
+    size_t pieces = (n + grain - 1) / grain;
+
+    return (pieces + n_workers - 1) / n_workers * grain;
+}
+
+/* The largest grain <= most, a multiple of `unit`, at which n items take hardly longer (1/16) than at the best. */
 static size_t even_grain(size_t n, size_t unit, size_t most, size_t n_workers)
 {
-    size_t grain, best = unit, best_turns = 0;
+    size_t grain, least = turns_of(n, unit, n_workers);
 
-    for (grain = unit; grain <= most; grain += unit) {
-        size_t pieces = (n + grain - 1) / grain, turns = (pieces + n_workers - 1) / n_workers * grain;
-
-        if (best_turns == 0 || turns <= best_turns) {
-            best = grain;
-            best_turns = turns;
-        }
-    }
-    return best;
+    for (grain = unit; grain <= most; grain += unit)
+        least = turns_of(n, grain, n_workers) < least ? turns_of(n, grain, n_workers) : least;
+    for (grain = most / unit * unit; grain > unit && turns_of(n, grain, n_workers) > least + least / 16; grain -= unit)
+        ;
+    return grain;
 }
 
 size_t linear_backward_scratch(void)
@@ -210,18 +214,11 @@ static void backward_columns_of(const struct backward_work *work, const struct l
     size_t row, i, n_rows;
 
     for (row = 0; row < w->rows; row += n_rows) {
-        const float *values = slab;
-        size_t stride = n;
-
         n_rows = w->rows - row < SLAB ? w->rows - row : SLAB;
-        if (job->linear->rows) {
-            values = job->linear->rows + row * w->cols + col;
-            stride = w->cols;
-        }
-        for (i = 0; !job->linear->rows && i < n_rows; i += PACK_ROWS)
+        for (i = 0; i < n_rows; i += PACK_ROWS)
             kernels->gradients->decode_panel(w, (row + i) / PACK_ROWS, col, n, slab + i * n, n);
-        kernels->gemm_f32(work->dx + col, work->dx_stride, job->dy + row, job->dy_stride, 1, values, stride,
-                          work->n_tokens, n, n_rows, 1);
+        kernels->gemm_f32(work->dx + col, work->dx_stride, job->dy + row, job->dy_stride, 1, slab, n, work->n_tokens, n,
+                          n_rows, 1);
     }
 }
 
@@ -231,21 +228,49 @@ static void backward_ranges(void *context, size_t begin, size_t end, int worker)
     size_t cols = work->jobs[0].linear->w.cols, range, i;
 
     for (range = begin; range < end; range++) {
-        size_t col = range * work->columns, n = cols - col < work->columns ? cols - col : work->columns;
+        size_t col = range * work->grain, n = cols - col < work->grain ? cols - col : work->grain;
 
         for (i = 0; i < work->n_jobs; i++)
             backward_columns_of(work, &work->jobs[i], col, n, work->scratch[worker]);
     }
 }
 
+/* Where the values stand row-major an owner takes some tokens instead: nothing is to be shared. */
+#define TOKENS_UNIT 6
+#define TOKENS_MOST 192
+
+static void backward_tokens(void *context, size_t begin, size_t end, int worker)
+{
+    const struct backward_work *work = context;
+    size_t first = begin * work->grain, last = end * work->grain < work->n_tokens ? end * work->grain : work->n_tokens,
+           i;
+
+    (void)worker;
+    for (i = 0; i < work->n_jobs; i++) {
+        const struct linear_gradient *job = &work->jobs[i];
+        const struct linear *linear = job->linear;
+
+        work->exec->kernels->gemm_f32(work->dx + first * work->dx_stride, work->dx_stride,
+                                      job->dy + first * job->dy_stride, job->dy_stride, 1, linear->rows, linear->w.cols,
+                                      last - first, linear->w.cols, linear->w.rows, 1);
+    }
+}
+
 void linear_backward(const struct exec *exec, float *dx, size_t dx_stride, const struct linear_gradient *jobs,
                      size_t n_jobs, size_t n_tokens, float *const *scratch)
 {
-    size_t cols = jobs[0].linear->w.cols;
+    size_t cols = jobs[0].linear->w.cols, workers = (size_t)pool_size(exec->pool), row_major = 0;
     struct backward_work work = {exec, dx, dx_stride, n_tokens, jobs, n_jobs, 0, scratch};
 
-    work.columns = even_grain(cols, PACK_BLOCK, COLUMNS_MOST, (size_t)pool_size(exec->pool));
-    pool_run(exec->pool, backward_ranges, &work, (cols + work.columns - 1) / work.columns, 1);
+    while (row_major < n_jobs && jobs[row_major].linear->rows)
+        row_major++;
+    if (row_major == n_jobs) {
+        work.grain = even_grain(n_tokens, TOKENS_UNIT, TOKENS_MOST, workers);
+        pool_run(exec->pool, backward_tokens, &work, (n_tokens + work.grain - 1) / work.grain, 1);
+    } else {
+        work.grain = even_grain(cols, PACK_BLOCK, COLUMNS_MOST, workers);
+        pool_run(exec->pool, backward_ranges, &work, (cols + work.grain - 1) / work.grain, 1);
+    }
 }
 
 /* dW[r][c] = sum over tokens t of dy[t][r] x[t][c]. An owner takes some rows of dW. */
