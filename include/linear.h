@@ -56,9 +56,9 @@ struct linear_gradient {
 /* Floats of scratch per worker for linear_backward. */
 size_t linear_backward_scratch(void);
 
-/* dx [T][dx_stride] += sum over jobs, in order, of dy W: per element over output rows ascending, one FMA each. A part
- * of W is brought to f32 once, in a buffer that stays in the cache, and used by all tokens. The rounding of the input
- * to int8 counts as the identity (straight-through). scratch[worker] has linear_backward_scratch floats. */
+/* dx [T][dx_stride] = sum over jobs, in order, of dy W: per element from +0 over output rows ascending, one FMA each. A
+ * part of W is brought to f32 once, in a buffer that stays in the cache, and used by all tokens. The rounding of the
+ * input to int8 counts as the identity (straight-through). scratch[worker] has linear_backward_scratch floats. */
 void linear_backward(const struct exec *exec, float *dx, size_t dx_stride, const struct linear_gradient *jobs,
                      size_t n_jobs, size_t n_tokens, float *const *scratch);
 

@@ -73,13 +73,12 @@ static void backward_parameters(struct backward *b, enum target target, const fl
     backward_lap(&clock, &b->times.lora);
 }
 
-/* dx [n][dx_stride] = sum over the targets of dy W, from zero. */
+/* dx [n][dx_stride] = sum over the targets of dy W. */
 static void backward_input(struct backward *b, float *dx, size_t dx_stride, const struct linear_gradient *jobs,
                            size_t n_jobs, size_t n)
 {
     double clock = progress_now();
 
-    memset(dx, 0, n * dx_stride * sizeof *dx);
     linear_backward(&b->exec, dx, dx_stride, jobs, n_jobs, n, b->linear_scratch);
     backward_lap(&clock, &b->times.dx);
 }

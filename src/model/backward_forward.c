@@ -192,7 +192,6 @@ static void chunk_backward(struct backward *b, const size_t *rows, size_t n, con
     if (weights && weights->output)
         linear_backward_weight(&b->exec, weights->output, NULL, w->rows, w->cols, b->logits, job.dy_stride, b->gathered,
                                b->dim, n);
-    memset(b->chunk_d, 0, n * b->dim * sizeof(float));
     linear_backward(&b->exec, b->chunk_d, b->dim, &job, 1, n, b->linear_scratch);
     for (i = 0; i < n; i++)
         b->exec.kernels->rows->add(b->d_hidden + rows[i] * b->dim, b->chunk_d + i * b->dim, w->cols);

@@ -209,6 +209,7 @@ size_t linear_backward_scratch(void)
 static void backward_columns_of(const struct backward_work *work, const struct linear_gradient *job, size_t col,
                                 size_t n, float *slab)
 {
+    const int added = job > work->jobs; /* to the jobs before */
     const struct kernels *kernels = work->exec->kernels;
     const struct pack *w = &job->linear->w;
     size_t row, i, n_rows;
@@ -218,7 +219,7 @@ static void backward_columns_of(const struct backward_work *work, const struct l
         for (i = 0; i < n_rows; i += PACK_ROWS)
             kernels->gradients->decode_panel(w, (row + i) / PACK_ROWS, col, n, slab + i * n, n);
         kernels->gemm_f32(work->dx + col, work->dx_stride, job->dy + row, job->dy_stride, 1, slab, n, work->n_tokens, n,
-                          n_rows, 1);
+                          n_rows, added || row > 0);
     }
 }
 
@@ -252,7 +253,7 @@ static void backward_tokens(void *context, size_t begin, size_t end, int worker)
 
         work->exec->kernels->gemm_f32(work->dx + first * work->dx_stride, work->dx_stride,
                                       job->dy + first * job->dy_stride, job->dy_stride, 1, linear->rows, linear->w.cols,
-                                      last - first, linear->w.cols, linear->w.rows, 1);
+                                      last - first, linear->w.cols, linear->w.rows, i > 0);
     }
 }
 

@@ -2,6 +2,7 @@
 #include "rmsnorm.h"
 
 #include <math.h>
+#include <string.h>
 
 struct rmsnorm_work {
     const struct row_kernels *rows;
@@ -76,21 +77,27 @@ static void rmsnorm_backward_rows(void *context, size_t begin, size_t end, int w
     }
 }
 
-#define COLUMNS 64 /* of one owner of d_weight */
+#define COLUMNS 64 /* of d_weight, at once */
 
+/* An owner of columns needs 1 / root of every row, so there are no more owners than threads. */
 static void rmsnorm_backward_columns(void *context, size_t begin, size_t end, int worker)
 {
     const struct rmsnorm_gradient *w = context;
     const struct row_kernels *rows = w->exec->kernels->rows;
-    size_t c = begin * COLUMNS, n = (end * COLUMNS < w->n ? end * COLUMNS : w->n) - c, t, i;
+    size_t last = end * COLUMNS < w->n ? end * COLUMNS : w->n, t, c, n;
+    float y[COLUMNS];
 
     (void)worker;
     for (t = 0; t < w->n_tokens; t++) {
         const float *x = w->x + t * w->stride, *dy = w->dy + t * w->stride;
         float r = inverse_root(rows, x, w->n, w->eps);
 
-        for (i = c; i < c + n; i++)
-            w->d_weight[i] = fmaf(dy[i], x[i] * r, w->d_weight[i]);
+        for (c = begin * COLUMNS; c < last; c += n) {
+            n = last - c < COLUMNS ? last - c : COLUMNS;
+            memcpy(y, x + c, n * sizeof *y);
+            rows->scale(y, r, n);
+            w->exec->kernels->gradients->fma(w->d_weight + c, dy + c, y, n);
+        }
     }
 }
 
@@ -107,5 +114,7 @@ void rmsnorm_backward_weight(const struct exec *exec, float *d_weight, const flo
 {
     struct rmsnorm_gradient work = {exec, NULL, d_weight, NULL, dy, x, NULL, n_tokens, stride, n, eps};
 
-    pool_run(exec->pool, rmsnorm_backward_columns, &work, (n + COLUMNS - 1) / COLUMNS, 1);
+    size_t parts = (n + COLUMNS - 1) / COLUMNS, workers = (size_t)pool_size(exec->pool);
+
+    pool_run(exec->pool, rmsnorm_backward_columns, &work, parts, (parts + workers - 1) / workers);
 }
