@@ -45,9 +45,12 @@ struct backward_options {
     size_t max_tokens, max_spans; /* of a step */
     size_t head_rows;             /* positions whose logits exist at once */
     enum dtype k_type, v_type;
+    /* Full training: bytes for what the forward pass computed in the last layers, which then need not be computed
+     * again. The bits do not depend on it. Models with head norms or post-norms keep nothing. */
+    size_t keep_bytes;
 };
 
-/* Bytes of the workspace, the adapter and its gradients not included. */
+/* Bytes of the workspace, the adapter and its gradients not included; max_rank 0: full training. */
 size_t backward_bytes(const struct config *config, const struct backward_options *options, size_t max_rank);
 /* adapter NULL: none. The model, adapter and exec outlive the object. */
 enum status backward_create(struct backward **backward, const struct model *model, struct adapter *adapter,

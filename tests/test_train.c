@@ -233,6 +233,8 @@ struct setup {
     struct trainer *trainer;
 };
 
+static size_t keep_bytes; /* of the next set_up */
+
 static int set_up(struct setup *s, const char *name, const struct train_golden *g, int full)
 {
     struct backward_options backward = {.max_tokens = 128, .max_spans = 4, .head_rows = 16};
@@ -248,6 +250,7 @@ static int set_up(struct setup *s, const char *name, const struct train_golden *
     options.optim.weight_decay = (float)g->decay;
     options.total_steps = STEPS;
     backward.k_type = backward.v_type = DTYPE_F32;
+    backward.keep_bytes = keep_bytes;
     s->exec.kernels = kernels_find(NULL);
     snprintf(path, sizeof path, "fixtures/adapters/%s", name);
     if (pool_create(&s->exec.pool, 2, &diag) || !(s->model = fixture_load(name, "/model.gguf", &s->exec)) ||
@@ -536,6 +539,38 @@ static void test_packing(void)
     for_each_family(check_packing, 1);
 }
 
+/* Full training that keeps what it computed in no layer, the last one, or all: the same gradients bit for bit. */
+static void test_kept_layers(void)
+{
+    static const size_t budgets[] = {0, 256 << 10, 64 << 20};
+    size_t f, i, n;
+
+    for (f = 0; f < N_FIXTURES; f++) {
+        struct train_golden *g = golden_train(fixture_names[f]);
+        struct batch b = whole_batch(g);
+        float *want = NULL;
+
+        for (i = 0; i < sizeof budgets / sizeof *budgets; i++) {
+            struct setup s;
+
+            keep_bytes = budgets[i];
+            if (set_up(&s, fixture_names[f], g, 1)) {
+                n = s.trainer->n_params;
+                batch_pass(s.trainer, &b, 1);
+                if (want)
+                    CHECK_MSG(memcmp(want, s.trainer->grads, n * sizeof *want) == 0, "%s: %zu bytes kept",
+                              fixture_names[f], budgets[i]);
+                else if ((want = malloc(n * sizeof *want)) != NULL)
+                    memcpy(want, s.trainer->grads, n * sizeof *want);
+            }
+            tear_down(&s);
+        }
+        keep_bytes = 0;
+        free(want);
+        golden_free(g);
+    }
+}
+
 static void test_adapter_curve(void)
 {
     for_each_family(check_curve, 0);
@@ -552,6 +587,7 @@ int main(void)
     RUN(test_adapter_gradients);
     RUN(test_full_gradients);
     RUN(test_packing);
+    RUN(test_kept_layers);
     RUN(test_adapter_curve);
     RUN(test_full_curve);
     return TEST_RESULT();

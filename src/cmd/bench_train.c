@@ -7,9 +7,10 @@
  *   grpo        rollouts of --prompts x --group samples of --max-new tokens on prompts of --prompt-tokens, then one
  *               update on them all; the rate counts sampled tokens
  *
- * The share of the peak counts the products with weights that a step computes (forward, recomputation, both gradients,
- * the head at positions with loss; two operations a weight and token) against the f32 peak, also where the forward
- * products are of int8. Rewards are made up, and no reward model is asked. */
+ * The share of the peak counts the products with weights that a step computes (forward, again on the way back, gradient
+ * of the input; the head at positions with loss; two operations a weight and token) against the f32 peak, also where
+ * the forward products are of int8. In full training it counts forward and both gradients, whatever is computed again.
+ * Rewards are made up, and no reward model is asked. */
 #include "bench_train.h"
 
 #include <math.h>
@@ -20,6 +21,7 @@
 #include "rng.h"
 #include "rollout.h"
 #include "terminal.h"
+#include "train_flags.h"
 #include "trainer.h"
 
 #define LENGTHS 16 /* of --train-tokens */
@@ -151,7 +153,7 @@ static enum status create_trainer(struct training *t, size_t max_tokens, size_t 
 {
     struct adapter_shape shape = {.rank = flag(t, "rank"), .alpha = 16, .targets = TARGET_ALL};
     struct train_options options = {.lr = 1e-4, .schedule = SCHEDULE_CONSTANT, .clip = 1, .total_steps = 1000};
-    struct backward_options backward = {max_tokens, max_spans, 32, t->load->k_type, t->load->v_type};
+    struct backward_options backward = {max_tokens, max_spans, 32, t->load->k_type, t->load->v_type, TRAIN_KEEP};
     enum status status = STATUS_OK;
 
     options.optim.beta1 = 0.9f;
@@ -251,13 +253,15 @@ static enum status sft_step(struct training *t, size_t length, size_t sequences,
 }
 
 /* Operations of the products with weights: a token's through the layers forward, again (all but `down`), and as the
- * gradient of the input; in full training the gradient of the weights too. */
+ * gradient of the input; in full training forward and both gradients. */
 static double step_ops(const struct training *t, double tokens, double trained)
 {
     const struct config *c = &t->load->model->config;
     double down = 2.0 * c->n_layers * (double)c->dim * (double)c->ffn_dim;
 
-    return tokens * ((t->full ? 4 : 3) * t->model->layer_ops - down) + trained * (t->full ? 3 : 2) * t->model->head_ops;
+    if (args_flag(t->args, "full"))
+        return 3 * (tokens * t->model->layer_ops + trained * t->model->head_ops);
+    return tokens * (3 * t->model->layer_ops - down) + trained * 2 * t->model->head_ops;
 }
 
 /* ---- a step of reinforcement ---- */

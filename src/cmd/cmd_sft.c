@@ -158,6 +158,7 @@ static void prepare_options(struct sft_command *c)
     o->backward.head_rows = 32;
     o->backward.k_type = c->load.k_type;
     o->backward.v_type = c->load.v_type;
+    o->backward.keep_bytes = c->full ? TRAIN_KEEP : 0;
     train_options(&o->train, args);
     train_config(args, &c->config);
     o->config = c->config.data;
@@ -165,15 +166,24 @@ static void prepare_options(struct sft_command *c)
     o->progress = &c->progress;
 }
 
-static int plan_memory(const struct sft_command *c)
+static size_t work_bytes(const struct sft_command *c)
 {
-    const struct config *config = &c->load.model->config;
     struct backward_options b = c->options.backward;
-    size_t n = c->adapter ? c->adapter->n_params : c->full->n_params, work, total;
+    size_t n = c->adapter ? c->adapter->n_params : c->full->n_params;
 
     b.max_spans = c->options.batch < b.max_tokens ? c->options.batch : b.max_tokens;
-    work = trainer_bytes(config, c->adapter, n, &c->options.train, &b, pool_size(c->load.exec.pool)) +
+    return trainer_bytes(&c->load.model->config, c->adapter, n, &c->options.train, &b, pool_size(c->load.exec.pool)) +
            n * sizeof(float) * (c->options.dev ? 2 : 1);
+}
+
+static int plan_memory(struct sft_command *c)
+{
+    size_t n = c->adapter ? c->adapter->n_params : c->full->n_params, work = work_bytes(c), total;
+
+    if (c->load.mem_limit && work + c->load.model->weight_bytes > c->load.mem_limit) {
+        c->options.backward.keep_bytes = 0; /* slower, to the same bits */
+        work = work_bytes(c);
+    }
     total = work + c->load.model->weight_bytes;
     if (!c->load.quiet)
         fprintf(stderr, "sft: %zu parameters in training; memory: weights %.1f MB + training %.1f MB = %.1f MB\n", n,

@@ -11,6 +11,8 @@
 /* --rank --alpha --rslora --targets --lora-dropout --optim --lr ... (args.h tables). */
 extern const struct arg args_train[];
 
+#define TRAIN_KEEP ((size_t)64 << 20) /* backward_options.keep_bytes of full training */
+
 /* The functions report in one line on standard error and return an exit code, or -1 to go on. */
 int train_shape(struct adapter_shape *shape, const struct args *args);
 void train_options(struct train_options *options, const struct args *args);

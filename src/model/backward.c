@@ -11,8 +11,9 @@
  *     kept_u   A x of each adapter  (2) (5) (7) (9)            2, 5, 7, 9
  *     x_mid    residual stream      (5)                        6
  *     gate up act                   (7) (8)                    7, 8, 9
- * Only saved[l] survives the forward pass; the rest is computed again, layer by layer, on the way back. Read next:
- * backward_attention.c, nn/linear.c. */
+ * Only saved[l] survives the forward pass; the rest is computed again, layer by layer, on the way back (in full
+ * training of small models the costly part of it is kept: struct kept_layer). Read next: backward_attention.c,
+ * nn/linear.c. */
 #include "backward_parts.h"
 
 #include <assert.h>
@@ -123,7 +124,8 @@ static void recompute_ffn(struct backward *b, size_t first, size_t n)
     float *h = b->hidden + first * b->dim;
 
     forward_norm(f, h, b->x_mid + first * b->dim, f->layer->ffn_norm, NULL, n);
-    forward_gate_up(f, h, first, n);
+    if (!backward_kept(b, f->layer_index))
+        forward_gate_up(f, h, first, n);
     swiglu_forward(&b->exec, b->act, f->gate, f->up, n, b->ffn_dim, (size_t)c->ffn_dim,
                    c->gelu ? ACTIVATION_GELU : ACTIVATION_SILU);
     if (f->layer->post_ffn_norm) { /* its backward needs the projection itself */
@@ -267,10 +269,59 @@ static void embedding_columns(void *context, size_t begin, size_t end, int worke
                                     b->model->config.embd_scale, b->d_hidden + t * b->dim + c, n);
 }
 
+/* The buffers that a layer's values lie in: those of all layers, or its own where they are kept. */
+struct places {
+    float *q, *mixed, *x_mid, *row_max, *row_sum;
+};
+
+static struct places exchange_places(struct backward *b, const struct places *new_places)
+{
+    struct places old = {b->f->q, b->f->mixed, b->x_mid, b->row_max, b->row_sum};
+
+    b->f->q = new_places->q;
+    b->f->mixed = new_places->mixed;
+    b->x_mid = new_places->x_mid;
+    b->row_max = new_places->row_max;
+    b->row_sum = new_places->row_sum;
+    return old;
+}
+
+/* A layer back: its values again where they were not kept, then steps 9 to 1. */
+static void backward_layer(struct backward *b, int layer)
+{
+    const float *input = b->saved + (size_t)layer * b->options.max_tokens * b->dim;
+    const struct kept_layer *kept = backward_kept(b, layer);
+    size_t first, n = b->n_tokens, step = b->f->ffn_tokens;
+    float *gate = b->f->gate, *up = b->f->up;
+    struct places places;
+    double clock = progress_now();
+
+    forward_layer(b->f, layer);
+    if (kept) {
+        struct places own = {kept->q, kept->mixed, kept->x_mid, kept->row_max, kept->row_sum};
+
+        places = exchange_places(b, &own);
+        forward_norm(b->f, b->h, input, b->f->layer->attn_norm, NULL, n);
+    } else {
+        recompute_attention(b, input);
+    }
+    backward_lap(&clock, &b->times.recompute);
+    for (first = 0; first < n; first += step) {
+        b->f->gate = kept ? kept->gate + first * b->ffn_dim : gate;
+        b->f->up = kept ? kept->up + first * b->ffn_dim : up;
+        backward_ffn(b, first, n - first < step ? n - first : step);
+    }
+    b->f->gate = gate;
+    b->f->up = up;
+    backward_attention_half(b, input);
+    if (kept)
+        exchange_places(b, &places);
+}
+
 void backward_run(struct backward *b, float *d_params, const struct weight_gradients *weights)
 {
     const struct config *c = &b->model->config;
-    size_t step = b->n_tokens * b->dim, first, n = b->n_tokens;
+    size_t step = b->n_tokens * b->dim, n = b->n_tokens;
     double clock = progress_now();
     int layer;
 
@@ -283,17 +334,8 @@ void backward_run(struct backward *b, float *d_params, const struct weight_gradi
     backward_norm(b, b->d_hidden, b->h, b->saved + (size_t)c->n_layers * b->options.max_tokens * b->dim,
                   b->model->output_norm, weights ? weights->output_norm : NULL, n);
     backward_lap(&clock, &b->times.rest);
-    for (layer = c->n_layers - 1; layer >= 0; layer--) {
-        const float *input = b->saved + (size_t)layer * b->options.max_tokens * b->dim;
-
-        clock = progress_now();
-        forward_layer(b->f, layer);
-        recompute_attention(b, input);
-        backward_lap(&clock, &b->times.recompute);
-        for (first = 0; first < n; first += b->f->ffn_tokens)
-            backward_ffn(b, first, n - first < b->f->ffn_tokens ? n - first : b->f->ffn_tokens);
-        backward_attention_half(b, input);
-    }
+    for (layer = c->n_layers - 1; layer >= 0; layer--)
+        backward_layer(b, layer);
     if (weights && weights->token_embd)
         pool_run(b->exec.pool, embedding_columns, b, ((size_t)c->dim + COLUMNS - 1) / COLUMNS, 1);
     keep(b, 0);

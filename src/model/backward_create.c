@@ -17,6 +17,23 @@ static size_t pages_of(const struct backward_options *options)
     return kv_pages_for(options->max_tokens) + 2 * options->max_spans;
 }
 
+/* Bytes of a kept layer. */
+static size_t kept_bytes(const struct config *c, size_t max_tokens)
+{
+    size_t row = 2 * forward_round16((size_t)c->n_heads * (size_t)c->head_dim) + forward_round16((size_t)c->dim) +
+                 2 * (size_t)c->n_heads + 2 * forward_round16((size_t)c->ffn_dim);
+
+    return max_tokens * row * sizeof(float);
+}
+
+/* Layers that options->keep_bytes has room for. */
+static size_t kept_layers(const struct config *c, const struct backward_options *o)
+{
+    size_t n = c->arch == ARCH_LLAMA || c->arch == ARCH_QWEN2 ? o->keep_bytes / kept_bytes(c, o->max_tokens) : 0;
+
+    return n < (size_t)c->n_layers ? n : (size_t)c->n_layers;
+}
+
 size_t backward_bytes(const struct config *c, const struct backward_options *o, size_t max_rank)
 {
     size_t dim = forward_round16((size_t)c->dim), q = forward_round16((size_t)c->n_heads * (size_t)c->head_dim);
@@ -27,6 +44,7 @@ size_t backward_bytes(const struct config *c, const struct backward_options *o, 
 
     return forward_bytes(c, o->max_tokens) + o->max_tokens * row * sizeof(float) +
            2 * o->max_tokens * ffn * sizeof(float) + 2 * DROPPED_ROWS * forward_round16(widest(c)) * sizeof(float) +
+           (max_rank ? 0 : kept_layers(c, o) * kept_bytes(c, o->max_tokens)) +
            o->head_rows * (vocab + 2 * dim) * sizeof(float) + pages_of(o) * kv_page_bytes(c, o->k_type, o->v_type);
 }
 
@@ -92,11 +110,40 @@ static int row_buffers(struct backward *b)
     return ok;
 }
 
+static int kept_create(struct backward *b)
+{
+    const struct config *c = &b->model->config;
+    size_t t = b->options.max_tokens, i;
+    int ok = 1;
+
+    b->n_kept = b->adapter ? 0 : kept_layers(c, &b->options);
+    b->kept = arena_array(&b->arena, b->n_kept, sizeof *b->kept);
+    for (i = 0; b->kept && i < b->n_kept; i++) {
+        struct kept_layer *kept = &b->kept[i];
+
+        kept->q = floats(b, t * b->q_dim, &ok);
+        kept->mixed = floats(b, t * b->q_dim, &ok);
+        kept->x_mid = floats(b, t * b->dim, &ok);
+        kept->row_max = floats(b, t * (size_t)c->n_heads, &ok);
+        kept->row_sum = floats(b, t * (size_t)c->n_heads, &ok);
+        kept->gate = floats(b, t * b->ffn_dim, &ok);
+        kept->up = floats(b, t * b->ffn_dim, &ok);
+    }
+    return ok && b->kept;
+}
+
+const struct kept_layer *backward_kept(const struct backward *b, int layer)
+{
+    size_t first = (size_t)b->model->config.n_layers - b->n_kept;
+
+    return (size_t)layer < first || b->parent[b->n_spans - 1] >= 0 ? NULL : &b->kept[(size_t)layer - first];
+}
+
 int backward_buffers(struct backward *b)
 {
     const struct config *c = &b->model->config;
     size_t threads = (size_t)pool_size(b->exec.pool), i, n;
-    int ok = row_buffers(b);
+    int ok = row_buffers(b) && kept_create(b);
 
     b->act = floats(b, b->f->ffn_tokens * b->ffn_dim, &ok);
     b->d_act = floats(b, b->f->ffn_tokens * (b->ffn_dim > b->dim ? b->ffn_dim : b->dim), &ok);

@@ -9,6 +9,7 @@
 #include <string.h>
 #include "progress.h"
 #include "sampler.h"
+#include "swiglu.h"
 
 void backward_dropout(struct backward *b, uint64_t seed, uint64_t step)
 {
@@ -36,6 +37,38 @@ void backward_streams(struct backward *b)
         f->stream[t] = b->step << 32 | (b->first_stream + (uint64_t)(f->span[t] - b->spans));
 }
 
+/* The nine steps of a layer whose values are kept. */
+static void keep_nine_steps(struct backward *b, const struct kept_layer *kept)
+{
+    struct forward *f = b->f;
+    float *q = f->q, *mixed = f->mixed, *gate = f->gate, *up = f->up;
+    size_t first, n;
+
+    f->q = kept->q;
+    f->mixed = kept->mixed;
+    f->row_max = kept->row_max;
+    f->row_sum = kept->row_sum;
+    forward_attention_half(f);
+    memcpy(kept->x_mid, f->x, f->n_tokens * b->dim * sizeof(float));
+    for (first = 0; first < f->n_tokens; first += n) {
+        float *x = f->x + first * b->dim;
+
+        n = f->n_tokens - first < f->ffn_tokens ? f->n_tokens - first : f->ffn_tokens;
+        forward_norm(f, f->h, x, f->layer->ffn_norm, NULL, n);
+        f->gate = kept->gate + first * b->ffn_dim;
+        f->up = kept->up + first * b->ffn_dim;
+        forward_gate_up(f, f->h, first, n);
+        swiglu_forward(&b->exec, gate, f->gate, f->up, n, b->ffn_dim, (size_t)b->model->config.ffn_dim,
+                       b->model->config.gelu ? ACTIVATION_GELU : ACTIVATION_SILU);
+        f->gate = gate;
+        f->up = up;
+        forward_down(f, f->h, f->h, x, first, n);
+    }
+    f->q = q;
+    f->mixed = mixed;
+    f->row_max = f->row_sum = NULL;
+}
+
 /* Runs the spans [from, to) and keeps each layer's input. */
 static void run_wave(struct backward *b, size_t from, size_t to)
 {
@@ -52,7 +85,10 @@ static void run_wave(struct backward *b, size_t from, size_t to)
     for (layer = 0; layer < n_layers; layer++) {
         memcpy(b->saved + (size_t)layer * layer_step + row, f->x, bytes);
         forward_layer(f, layer);
-        forward_nine_steps(f);
+        if (backward_kept(b, layer))
+            keep_nine_steps(b, backward_kept(b, layer));
+        else
+            forward_nine_steps(f);
     }
     memcpy(b->saved + (size_t)n_layers * layer_step + row, f->x, bytes);
     forward_norm(f, b->hidden + row, f->x, b->model->output_norm, NULL, f->n_tokens);

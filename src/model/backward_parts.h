@@ -11,6 +11,13 @@ struct key_item {
     int head;
 };
 
+/* What the forward pass of a layer left for the way back, with buffers of its own. */
+struct kept_layer {
+    float *q, *mixed, *x_mid; /* [T][q_dim] twice, [T][dim] */
+    float *row_max, *row_sum; /* [T][n_heads] */
+    float *gate, *up;         /* [T][ffn_dim] */
+};
+
 struct backward_scratch {     /* of one worker, for attention */
     float *p, *ds;            /* [ATTENTION_TILE][ATTENTION_BLOCK] */
     float *k, *v_t, *k_t, *v; /* [E][BLOCK] twice, [BLOCK][E] twice */
@@ -44,7 +51,9 @@ struct backward {
     float *d_q, *d_k, *d_v, *d_mixed; /* [T][q_dim], [T][kv_dim] twice, [T][q_dim] */
     float *act, *d_act;               /* [ffn_tokens][ffn_dim]; d_act is also scratch for dim columns */
     float *q_raw, *k_raw, *row_max, *row_sum, *kept_u[TARGET_COUNT];
-    float *delta;                           /* [T][n_heads] d_mixed . mixed of each head */
+    float *delta;            /* [T][n_heads] d_mixed . mixed of each head */
+    struct kept_layer *kept; /* [n_kept] of the last layers */
+    size_t n_kept;
     float *du;                              /* [T][rank stride] */
     struct dropout dropout;                 /* of the adapter's inputs; threshold 0: none */
     int dropping;                           /* 1 between backward_dropout and backward_dropout_end */
@@ -65,6 +74,8 @@ struct backward {
     struct backward_times times;
 };
 
+/* The kept layer of this index, or NULL. */
+const struct kept_layer *backward_kept(const struct backward *b, int layer);
 /* Step 4 backward: d_mixed -> d_q, d_k, d_v (of the rotated q and k). */
 void backward_attention(struct backward *b);
 /* Step 3 backward: d_q, d_k rotated back and through the head norms. */

@@ -221,7 +221,7 @@ void forward_down(struct forward *f, float *out, float *normed, float *residual,
         forward_norm(f, normed, out, f->layer->post_ffn_norm, residual, n);
 }
 
-static void attention_half(struct forward *f)
+void forward_attention_half(struct forward *f)
 {
     double clock = progress_now();
 
@@ -257,7 +257,7 @@ void forward_nine_steps(struct forward *f)
 {
     size_t t;
 
-    attention_half(f);
+    forward_attention_half(f);
     for (t = 0; t < f->n_tokens; t += f->ffn_tokens)
         ffn_half(f, t, f->n_tokens - t < f->ffn_tokens ? f->n_tokens - t : f->ffn_tokens);
 }

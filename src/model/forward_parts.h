@@ -92,7 +92,8 @@ void forward_gate_up(struct forward *f, const float *h, size_t first, size_t n);
 void forward_swiglu(struct forward *f, size_t n); /* (8) gate, up -> gate */
 /* (9) gate -> out, like step 5; residual NULL: not added */
 void forward_down(struct forward *f, float *out, float *normed, float *residual, size_t first, size_t n);
-/* All of them on x. */
+/* Steps 1 to 5 on x; all of them. */
+void forward_attention_half(struct forward *f);
 void forward_nine_steps(struct forward *f);
 
 /* Key block `block` (ATTENTION_BLOCK keys) of a sequence into k [E][BLOCK], v [BLOCK][E] up to position `last`; returns
