@@ -85,7 +85,7 @@ REPLAYS  := $(FUZZ:%=$(BUILD)/tests/fuzz/replay_%)
 # Objects that only pattern rules mention would otherwise be deleted after the link.
 TEST_OBJ := $(TESTS:=.o) $(FUZZ:%=$(BUILD)/tests/fuzz/fuzz_%.o) $(BUILD)/tests/fuzz/replay.o
 
-.PHONY: all lib program build-tests test test-data check check-asan check-ubsan check-tsan check-valgrind check-arm \
+.PHONY: all lib program build-tests test walk test-data check check-asan check-ubsan check-tsan check-valgrind check-arm \
         bench world fuzz-replay $(FUZZ:%=fuzz-%) install help clean format
 .SECONDARY: $(TEST_OBJ)
 .DELETE_ON_ERROR:
@@ -149,6 +149,11 @@ test: build-tests $(if $(ONLY),,lib world $(if $(filter release$(RUN),$(MODE)),a
 	@$(TEST_ENV) sh tests/run.sh $(TESTS) $(if $(ONLY),,$(REPLAYS))
 
 check: test
+
+# From a line of a debate to an updated adapter, with the numbers of every stop (README.md, "Read the code").
+walk:
+	@$(MAKE) --no-print-directory ONLY=walk build-tests
+	@$(BUILD)/tests/test_walk show
 
 # The checks against real data; without the folder they say so and do nothing.
 test-data: program build-tests
@@ -219,6 +224,7 @@ help:
 	@echo "make lib             the static library alone: $(LIB)"
 	@echo "make test            all tests, offline, no dependency; ends with 'N passed, N failed'"
 	@echo "                     ONLY='json pool' runs tests/test_json.c and tests/test_pool.c; QUICK=1 fewer cases"
+	@echo "make walk             from a line of a debate to an updated adapter, with the numbers of every stop"
 	@echo "make test-data       checks against real data in DATA=$(DATA)"
 	@echo "make check-asan      the tests under AddressSanitizer; check-ubsan, check-tsan, check-valgrind alike"
 	@echo "make check-arm       the tests cross-compiled for AArch64 under qemu-user"
