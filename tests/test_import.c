@@ -177,12 +177,13 @@ static void too_many(void)
 static enum status rewrite(const char *const *records, size_t n, int complete, uint64_t *kept)
 {
     struct file_rewrite out;
-    enum status status = file_rewrite_open(&out, path, &diag);
+    enum status status = file_rewrite_open(&out, path, &diag), closed;
 
     for (size_t i = 0; i < n && !status; i++)
         status = file_rewrite_record(&out, records[i], strlen(records[i]), &diag);
     *kept = out.n_kept;
-    return status ? status : file_rewrite_close(&out, complete, &diag);
+    closed = file_rewrite_close(&out, complete && !status, status ? NULL : &diag);
+    return status ? status : closed;
 }
 
 static int holds(const char *text)
