@@ -54,6 +54,7 @@ struct grpo_options {
     int resume;
     const struct tokenizer *tokenizer;
     const struct adapter *prm; /* reward model on the same base, or NULL (answer check alone) */
+    double prm_beta;           /* of an implicit one (implicit.h); 0: it has a head */
     size_t context;            /* longest prompt + completion */
     size_t max_sequences;      /* that run at once in the engine */
     struct backward_options backward;

@@ -13,7 +13,6 @@
 #include "example.h"
 #include "file_index.h"
 #include "progress.h"
-#include "step_metrics.h"
 #include "stepwise.h"
 #include "trainer.h"
 
@@ -25,6 +24,7 @@ struct prm_example {
     size_t *ends;        /* [n_steps] token whose hidden row is scored; SIZE_MAX beyond a cut */
     int *labels;         /* [n_steps] */
     size_t n_steps, room;
+    size_t n_prompt;   /* tokens in front of the first step */
     uint64_t question; /* hash of the prompt: which examples are of the same question */
 };
 
@@ -73,7 +73,8 @@ struct step_scores {
     size_t n_tokens;
     const size_t *ends;
     size_t n_steps;
-    double *scores; /* [n_steps]; NaN for an end beyond the tokens */
+    double *scores;  /* [n_steps]; NaN for an end beyond the tokens */
+    size_t n_prompt; /* tokens in front of the first step (implicit reward models look at no others) */
 };
 
 /* max_tokens: of one forward pass, and the longest text. */
@@ -81,21 +82,13 @@ size_t step_scorer_bytes(const struct config *config, size_t max_tokens, enum dt
 enum status step_scorer_create(struct step_scorer **scorer, const struct model *model, const struct adapter *adapter,
                                const struct exec *exec, size_t max_tokens, enum dtype k_type, enum dtype v_type,
                                struct diag *diag);
+/* The same for an implicit reward model (implicit.h): an adapter without head; score = tanh(r / 2) of the step's reward
+ * r = beta * sum of its tokens' log-ratios, which is P(right) - P(wrong) of a step alone. One text after the other. */
+enum status step_scorer_create_implicit(struct step_scorer **scorer, const struct model *model,
+                                        const struct adapter *adapter, double beta, const struct exec *exec,
+                                        size_t max_tokens, enum dtype k_type, enum dtype v_type, struct diag *diag);
 void step_scorer_free(struct step_scorer *scorer); /* NULL is allowed */
 /* Scores n texts, several in a pass. A text of more than max_tokens is STATUS_RANGE. */
 enum status step_scorer_run(struct step_scorer *scorer, const struct step_scores *texts, size_t n, struct diag *diag);
-
-/* ---- Evaluation ---- */
-
-/* Whatever scores texts as step_scorer_run does. */
-struct prm_judge {
-    enum status (*score)(void *context, const struct step_scores *texts, size_t n, struct diag *diag);
-    void *context;
-};
-
-/* Scores the solutions of a file of stepwise records and adds them to the metrics, by the question that their prompts
- * ask. Records without steps that carry text are errors, as in training. */
-enum status prm_evaluate(struct step_metrics *metrics, const char *path, const struct example_format *format,
-                         const struct prm_judge *judge, struct diag *diag);
 
 #endif

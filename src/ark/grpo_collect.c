@@ -101,6 +101,7 @@ static enum status as_text(struct grpo *g, const struct grpo_group *group, const
     text->n_tokens = n;
     text->ends = ends;
     text->n_steps = sample->n_steps;
+    text->n_prompt = group->n_prompt;
     return STATUS_OK;
 }
 

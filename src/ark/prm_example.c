@@ -87,7 +87,7 @@ enum status prm_example_read(struct prm_example *e, const struct stepwise *steps
         status = reserve(e, steps->n_steps, where, diag);
     if (status)
         return status;
-    from = e->text.tokens.count;
+    from = e->n_prompt = e->text.tokens.count;
     e->question = 0xCBF29CE484222325u;
     for (i = 0; i < from; i++)
         e->question = rng_bits(e->question, RNG_SELECT, (uint64_t)e->text.tokens.ids[i], 0, 0);

@@ -1,10 +1,12 @@
-/* prm_score.c - scores of step ends: several texts in a forward pass, then the head on the rows that end a step. */
+/* prm_score.c - scores of step ends: several texts in a forward pass, then the head on the rows that end a step; or, of
+ * an implicit reward model, the log-probabilities of a text's tokens with the adapter and without. */
 #include <assert.h>
 #include <math.h>
 #include <string.h>
 #include "forward.h"
 #include "prm.h"
 #include "reward.h"
+#include "score.h"
 
 struct step_scorer {
     const struct adapter *adapter;
@@ -14,6 +16,11 @@ struct step_scorer {
     struct kv_sequence *sequences; /* [max_tokens]: at most one text a token */
     struct token_span *spans;
     struct arena arena;
+
+    /* Implicit alone: */
+    struct scorer *scorer; /* NULL: there is a head */
+    double beta;
+    float *logprobs, *reference; /* [max_tokens] */
 };
 
 /* Texts of one pass: each takes at most one page more than its tokens need. */
@@ -57,10 +64,41 @@ enum status step_scorer_create(struct step_scorer **out, const struct model *mod
     return STATUS_OK;
 }
 
+enum status step_scorer_create_implicit(struct step_scorer **out, const struct model *model,
+                                        const struct adapter *adapter, double beta, const struct exec *exec,
+                                        size_t max_tokens, enum dtype k_type, enum dtype v_type, struct diag *diag)
+{
+    struct score_options options = {.context = max_tokens, .chunk = max_tokens < 512 ? max_tokens : 512};
+    struct step_scorer *s = memory_alloc(sizeof *s);
+    enum status status;
+
+    *out = NULL;
+    if (!s)
+        return diag_fail(diag, STATUS_MEMORY, "step scores: out of memory");
+    memset(s, 0, sizeof *s);
+    arena_init(&s->arena, "step scores", 0);
+    s->adapter = adapter;
+    s->beta = beta;
+    s->max_tokens = max_tokens;
+    s->logprobs = arena_array(&s->arena, max_tokens, sizeof *s->logprobs);
+    s->reference = arena_array(&s->arena, max_tokens, sizeof *s->reference);
+    options.k_type = k_type;
+    options.v_type = v_type;
+    status = s->logprobs && s->reference ? score_create(&s->scorer, model, exec, &options, diag)
+                                         : diag_fail(diag, STATUS_MEMORY, "step scores: out of memory");
+    if (status) {
+        step_scorer_free(s);
+        return status;
+    }
+    *out = s;
+    return STATUS_OK;
+}
+
 void step_scorer_free(struct step_scorer *s)
 {
     if (!s)
         return;
+    score_free(s->scorer);
     forward_free(s->forward);
     kv_free(s->kv);
     arena_free(&s->arena);
@@ -116,11 +154,41 @@ static enum status run_pass(struct step_scorer *s, const struct step_scores *tex
     return status;
 }
 
+/* Steps share the tokens behind the prompt: each has those up to its end, behind the last one's. */
+static enum status run_implicit(struct step_scorer *s, const struct step_scores *text, struct diag *diag)
+{
+    size_t from = text->n_prompt ? text->n_prompt : 1, at = from, k;
+    enum status status = STATUS_OK;
+
+    if (text->n_tokens > from) {
+        status = score_tokens(s->scorer, text->ids, text->n_tokens, from, &s->adapter, 1, s->logprobs, diag);
+        if (!status)
+            status = score_tokens(s->scorer, text->ids, text->n_tokens, from, NULL, 0, s->reference, diag);
+    }
+    for (k = 0; k < text->n_steps && !status; k++) {
+        double ratio = 0;
+
+        if (text->ends[k] >= text->n_tokens) {
+            text->scores[k] = NAN;
+            continue;
+        }
+        for (; at <= text->ends[k]; at++)
+            ratio += (double)s->logprobs[at - from] - (double)s->reference[at - from];
+        text->scores[k] = tanh(s->beta * ratio / 2);
+    }
+    return status;
+}
+
 enum status step_scorer_run(struct step_scorer *s, const struct step_scores *texts, size_t n, struct diag *diag)
 {
     enum status status = STATUS_OK;
     size_t first, end;
 
+    if (s->scorer) {
+        for (first = 0; first < n && !status; first++)
+            status = run_implicit(s, &texts[first], diag);
+        return status;
+    }
     for (first = 0; first < n && !status; first = end) {
         end = pass_end(s, texts, first, n);
         if (end == first)

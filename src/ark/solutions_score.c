@@ -149,7 +149,8 @@ static enum status score_batch(struct scoring *s, struct step_scores *texts, str
         for (size_t k = 0; k < s->scored[i].solutions.n; k++) {
             const struct prm_example *e = &s->examples[s->scored[i].first + k];
             struct stepwise *steps = &s->scored[i].solutions.list[k].steps;
-            struct step_scores text = {e->text.tokens.ids, e->text.tokens.count, e->ends, e->n_steps, NULL};
+            struct step_scores text = {e->text.tokens.ids, e->text.tokens.count, e->ends, e->n_steps, NULL,
+                                       e->n_prompt};
 
             text.scores = arena_array(&s->arena, steps->n_steps + 1, sizeof *text.scores);
             if (!text.scores)

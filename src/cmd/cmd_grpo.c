@@ -7,6 +7,7 @@
 #include "ask_flags.h"
 #include "cmd.h"
 #include "grpo_questions.h"
+#include "implicit.h"
 #include "load.h"
 #include "terminal.h"
 #include "train_flags.h"
@@ -227,7 +228,9 @@ static int prepare_adapters(struct grpo_command *c)
     c->policy->dropout = (float)args_float(&c->args, "lora-dropout");
     if (prm && adapter_load(&c->prm, c->load.model, prm, 1, &diag))
         return cmd_fail(&diag);
-    if (c->prm && !c->prm->score_weight) {
+    if (c->prm && !c->prm->score_weight && implicit_load(prm, &c->options.prm_beta, &diag))
+        return cmd_fail(&diag);
+    if (c->prm && !c->prm->score_weight && !(c->options.prm_beta > 0)) {
         fprintf(stderr, "arklet grpo: --prm %s: expected a reward model with a score head, found a plain adapter\n",
                 prm);
         return 1;

@@ -5,9 +5,11 @@
 #include "adapter_file.h"
 #include "args.h"
 #include "cmd.h"
+#include "implicit.h"
 #include "load.h"
 #include "prm.h"
 #include "prm_labels.h"
+#include "solutions.h"
 #include "terminal.h"
 #include "train_flags.h"
 
@@ -74,6 +76,14 @@ static const struct arg own_flags[] = {
      .low = 0.001,
      .high = 1000,
      .help = "temperature of the contrast"},
+    {.name = "implicit", .kind = ARG_FLAG, .help = "no head: a reward from log-ratios, trained on whole solutions"},
+    {.name = "beta",
+     .kind = ARG_FLOAT,
+     .value = "X",
+     .otherwise = "0.05",
+     .low = 1e-6,
+     .high = 1000,
+     .help = "implicit: reward per unit of log-ratio"},
     {.name = "aggregate",
      .kind = ARG_CHOICE,
      .value = "HOW",
@@ -98,7 +108,8 @@ static const struct args_spec spec = {
         "arklet\n"
         "score and arklet grpo --prm. With --dev the scores are measured in the end: AUC, first-error F1, "
         "calibration,\n"
-        "best of n. A run that was stopped goes on with --resume.",
+        "best of n (and written to dev_scores.jsonl). --implicit trains on whole right and wrong solutions alone; its\n"
+        "step scores come from log-ratios (arXiv 2412.01981). A run that was stopped goes on with --resume.",
     .groups = groups,
 };
 
@@ -124,7 +135,7 @@ static int prepare_adapter(struct prm_command *c)
         fprintf(stderr, "arklet prm: --lora: a reward model starts from the model itself; merge the adapter first\n");
         return 1;
     }
-    shape.score = 1;
+    shape.score = !args_flag(&c->args, "implicit");
     if (adapter_create(&c->adapter, c->load.model, &shape, &diag))
         return cmd_fail(&diag);
     c->adapter->dropout = (float)args_float(&c->args, "lora-dropout");
@@ -176,9 +187,48 @@ static int prepare_data(struct prm_command *c)
     return code;
 }
 
-static enum status score_texts(void *context, const struct step_scores *texts, size_t n, struct diag *diag)
+static enum status create_scorer(const struct prm_command *c, struct step_scorer **scorer, struct diag *diag)
 {
-    return step_scorer_run(context, texts, n, diag);
+    size_t tokens = c->options.format.max_len;
+
+    if (args_flag(&c->args, "implicit"))
+        return step_scorer_create_implicit(scorer, c->load.model, c->adapter, args_float(&c->args, "beta"),
+                                           &c->load.exec, tokens, c->load.k_type, c->load.v_type, diag);
+    return step_scorer_create(scorer, c->load.model, c->adapter, &c->load.exec, tokens, c->load.k_type, c->load.v_type,
+                              diag);
+}
+
+/* Scores the dev file's solutions into <output>/dev_scores.jsonl. */
+static enum status score_dev(struct prm_command *c, struct step_metrics *metrics, struct diag *diag)
+{
+    struct solutions_options o = {.format = c->options.format, .batch = 32, .stop = terminal_interrupted};
+    struct solutions_summary summary;
+    struct record_reader records;
+    struct resume resume = {0};
+    struct buffer path = {0};
+    struct file_stream out;
+    enum status status = record_open(&records, c->options.dev, NULL, diag), closed;
+
+    buffer_format(&path, "%s/dev_scores.jsonl", c->options.output);
+    o.style.tokenizer = o.format.tokenizer;
+    if (!status && path.failed)
+        status = diag_fail(diag, STATUS_MEMORY, "out of memory");
+    if (!status)
+        status = file_stream_open(&out, path.data, 0, diag);
+    if (!status) {
+        status = create_scorer(c, &o.scorer, diag);
+        if (!status)
+            status = resume_open(&resume, &out, diag);
+        if (!status)
+            status = solutions_score(&o, &records, &resume, &out, metrics, &summary, diag);
+        closed = file_stream_close(&out, status ? NULL : diag);
+        status = status ? status : closed;
+    }
+    resume_close(&resume);
+    step_scorer_free(o.scorer);
+    record_close(&records);
+    buffer_free(&path);
+    return status;
 }
 
 /* The trained model's scores against the dev file's labels, as lines "name value n". */
@@ -186,17 +236,12 @@ static int measure(struct prm_command *c)
 {
     struct step_metrics metrics = {0};
     struct step_report report;
-    struct step_scorer *scorer = NULL;
-    struct prm_judge judge = {score_texts, NULL};
     struct buffer lines = {0};
     struct diag diag;
-    enum status status = step_scorer_create(&scorer, c->load.model, c->adapter, &c->load.exec,
-                                            c->options.format.max_len, c->load.k_type, c->load.v_type, &diag);
+    enum status status;
 
-    judge.context = scorer;
     step_metrics_aggregate_named(&metrics.aggregate, args_text(&c->args, "aggregate"));
-    if (!status)
-        status = prm_evaluate(&metrics, c->options.dev, &c->options.format, &judge, &diag);
+    status = score_dev(c, &metrics, &diag);
     if (!status)
         status = step_metrics_report(&report, &metrics, 0, &diag);
     if (!status) {
@@ -204,22 +249,26 @@ static int measure(struct prm_command *c)
         fputs(lines.data ? lines.data : "", stdout);
     }
     step_metrics_free(&metrics);
-    step_scorer_free(scorer);
     buffer_free(&lines);
     return status ? cmd_fail(&diag) : 0;
 }
 
 static int train(struct prm_command *c)
 {
+    int implicit = args_flag(&c->args, "implicit");
     struct prm_result result;
     struct diag diag;
     enum status status;
 
     progress_begin(&c->progress, "prm", "tok/s");
-    status = prm_run(c->load.model, c->adapter, &c->load.exec, &c->options, &result, &diag);
+    status = implicit ? implicit_run(c->load.model, c->adapter, &c->load.exec, &c->options,
+                                     args_float(&c->args, "beta"), &result, &diag)
+                      : prm_run(c->load.model, c->adapter, &c->load.exec, &c->options, &result, &diag);
     progress_end(&c->progress, result.steps, result.steps, (double)result.tokens, status ? "stopped" : "done");
     if (!status)
         status = adapter_save(c->adapter, c->load.model, c->options.output, &diag);
+    if (!status && implicit)
+        status = implicit_save(c->options.output, args_float(&c->args, "beta"), &diag);
     if (status)
         return cmd_fail(&diag);
     printf("steps %llu\nloss %.6f\naccuracy %.4f\n", (unsigned long long)result.steps, result.loss, result.accuracy);
