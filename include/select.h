@@ -36,7 +36,7 @@ struct select_options {
     int (*stop)(void);
 };
 
-/* Why turns and debates were left out. */
+/* Why turns were left out: with the consensus, corrective and sampled traces these counts add up to all turns. */
 enum select_reason {
     SELECT_WRONG,     /* turns: not correct */
     SELECT_TRUNCATED, /* ended by the token limit */
@@ -45,7 +45,8 @@ enum select_reason {
     SELECT_BARE,      /* an answer without reasoning, where there is reasoning to be had */
     SELECT_SIMILAR,   /* too close to what was taken */
     SELECT_SURPLUS,   /* enough were taken */
-    SELECT_UNUSED,    /* another round than the strategy reads, or beyond the budget */
+    SELECT_UNUSED,    /* not what the strategy reads: another round, beyond the budget */
+    SELECT_DROPPED,   /* of a debate with too few right agents */
     SELECT_REASONS
 };
 

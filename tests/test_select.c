@@ -146,7 +146,7 @@ static void answer_and_sampled(void)
     o.distance = 0;
     CHECK(run(&o) == STATUS_OK);
     CHECK_MSG(strcmp(outline(), "sampled a 0.500 0.0\nsampled a 0.500 0.2\n") == 0, "%s", outline());
-    CHECK(summary.left_out[SELECT_UNUSED] == 3);
+    CHECK(summary.left_out[SELECT_UNUSED] == 3 && summary.left_out[SELECT_DROPPED] == 4);
 }
 
 /* A budget of 25 tokens pays for agents 0 and 1 (10 each), not for agent 2; turns that were cut count nothing. */

@@ -9,8 +9,8 @@
 #include <string.h>
 #include "select_parts.h"
 
-const char *const select_reasons[SELECT_REASONS] = {"wrong", "truncated", "leans_on_others", "duplicate",
-                                                    "bare",  "similar",   "surplus",         "unused"};
+const char *const select_reasons[SELECT_REASONS] = {
+    "wrong", "truncated", "leans_on_others", "duplicate", "bare", "similar", "surplus", "unused", "of_dropped_debates"};
 
 struct selecting {
     const struct select_options *options;
@@ -190,6 +190,7 @@ static enum status choose_answer(struct selecting *s, struct diag *diag)
     const struct answer_key *key = &s->transcript.question.key;
     struct trace trace = {.kind = "answer", .weight = 1};
 
+    s->summary->left_out[SELECT_UNUSED] += s->transcript.n_turns;
     if (key->n_golds == 0) {
         s->summary->no_candidate++;
         return STATUS_OK;
@@ -246,6 +247,7 @@ static enum status select_debate(struct selecting *s, const struct record *recor
     count_debate(s->summary, &s->transcript);
     if (correct_agents(&s->transcript, s->options->strategy == SELECT_SAMPLED) < s->options->min_correct) {
         s->summary->few_correct++;
+        s->summary->left_out[SELECT_DROPPED] += s->transcript.n_turns;
         return STATUS_OK;
     }
     return s->options->strategy == SELECT_ANSWER ? choose_answer(s, diag) : choose_turns(s, diag);
