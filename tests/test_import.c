@@ -172,6 +172,40 @@ static void too_many(void)
     buffer_free(&text);
 }
 
+/* The n-th allocation fails: a clear failure, and everything is freed. */
+static void out_of_memory(void)
+{
+    static const struct {
+        enum import_format format;
+        const char *text;
+    } table[] = {
+        {IMPORT_DU, "{\"q\":[[[" USER("a") SAYS("3 + 4 = 7") "," USER("b") SAYS("#### 7") "]],\"#### 7\"]}"},
+        {IMPORT_AGENTARK, "{\"query\":\"q\",\"gt\":\"7\",\"solutions\":[\"#### 7\"],\"labels\":[true]}"},
+        {IMPORT_MESSAGES, "{\"messages\":[" USER("q") SAYS("7") "],\"answer\":\"7\"}"},
+    };
+    struct question_options options = {{0, 0, 0, 0}, NULL, 0};
+
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        enum status status = STATUS_MEMORY;
+        size_t n = 0;
+
+        write_file(table[i].text);
+        while (status && n < 10000) {
+            size_t live = memory_live();
+
+            memory_fail_at(++n);
+            status = import_open(&reader, path, table[i].format, &options, &diag);
+            if (!status)
+                status = next();
+            memory_fail_at(0);
+            import_close(&reader);
+            CHECK_MSG(memory_live() == live, "case %zu, allocation %zu: not all was freed", i, n);
+            CHECK_MSG(!status || status == STATUS_MEMORY, "case %zu, allocation %zu: %s", i, n, diag.message);
+        }
+        CHECK_MSG(n > 5 && n < 10000, "case %zu: %zu allocations", i, n);
+    }
+}
+
 /* ---- outputs that are made again (file_rewrite.h) ---- */
 
 static enum status rewrite(const char *const *records, size_t n, int complete, uint64_t *kept)
@@ -253,6 +287,7 @@ int main(void)
     RUN(messages);
     RUN(refused);
     RUN(too_many);
+    RUN(out_of_memory);
     RUN(rewriting);
     RUN(full_disk);
     unlink(path);

@@ -263,6 +263,39 @@ static void refused(void)
     CHECK(run(&o) == STATUS_OK && summary.kept == 1);
 }
 
+/* The n-th allocation fails: a clear failure, everything freed, and what was written stays a beginning of the output.
+ */
+static void out_of_memory(void)
+{
+    struct select_options o = plain_options(SELECT_DA);
+    enum status status = STATUS_MEMORY;
+    size_t n = 0;
+
+    write_file(debates);
+    o.spliced = 1;
+    o.distance = 0;
+    while (status && n < 10000) {
+        struct record_reader reader = {.stream = {.fd = -1}};
+        struct file_rewrite out;
+        size_t live = memory_live();
+
+        unlink(out_path);
+        memory_fail_at(++n);
+        status = file_rewrite_open(&out, out_path, &diag);
+        if (!status) {
+            status = select_run(&o, in_path, &out, &reader, &summary, &diag);
+            record_close(&reader);
+            if (file_rewrite_close(&out, !status, NULL) && !status)
+                status = STATUS_MEMORY;
+        }
+        memory_fail_at(0);
+        CHECK_MSG(memory_live() == live, "allocation %zu: %zu blocks were not freed", n, memory_live() - live);
+        CHECK_MSG(!status || (status == STATUS_MEMORY && strstr(diag.message, "memory")), "allocation %zu: %s", n,
+                  diag.message);
+    }
+    CHECK_MSG(n > 20 && n < 10000, "%zu allocations", n);
+}
+
 /* ---- where solutions depart, and what stands alone ---- */
 
 static void departing(void)
@@ -329,6 +362,7 @@ int main(void)
     RUN(splice_bound);
     RUN(shards);
     RUN(refused);
+    RUN(out_of_memory);
     RUN(departing);
     RUN(standing_alone);
     unlink(in_path);

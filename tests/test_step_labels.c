@@ -126,19 +126,17 @@ static void critique(void)
     size_t n;
 
     read_debate(
-        DEBATE(TURN(0, 0, "3 * 4 = 12\\n\\n12 - 5 = 8\\n\\n#### 8") "," TURN(
-            0, 1,
-            "12 - 5 = 7\\n\\n#### 7") "," TURN(1, 1,
-                                               "Solution 2: none. Solution 1: step 1 is wrong, for reasons.\\n\\n12 - "
-                                               "5 = 7\\n\\n#### 7") "," TURN(1, 2,
-                                                                             "In solution 1 I disagree with step "
-                                                                             "1.\\n\\n#### 7") "," TURN(1, 3,
-                                                                                                        "Solution 1: "
-                                                                                                        "Step "
-                                                                                                        "2.\\n\\n#### "
-                                                                                                        "7") "," TURN(1,
-                                                                                                                      0,
-                                                                                                                      "Solution 1, step 3\\n\\n#### 7")));
+        DEBATE(TURN(0, 0, "3 * 4 = 12\\n\\n12 - 5 = 8\\n\\n#### 8") "," TURN(0, 1, "12 - 5 = 7\\n\\n#### 7") "," TURN(
+            1, 1,
+            "Solution 2: none. Solution 1: step 1 is wrong, for reasons.\\n\\n12 - "
+            "5 = 7\\n\\n#### 7") "," TURN(1, 2,
+                                          "In solution 1 I disagree with step "
+                                          "1.\\n\\n#### 7") "," TURN(1, 3,
+                                                                     "Solution 1: "
+                                                                     "Step "
+                                                                     "2.\\n\\n#### "
+                                                                     "7") "," TURN(1, 0,
+                                                                                   "Solution 1, step 3\\n\\n#### 7")));
     CHECK(step_labels_turns(&turns, &n, &transcript, &reader.arena, &diag) == STATUS_OK);
     CHECK_MSG(strcmp(labels_of(&turns[0], "debate"), "-??") == 0, "%s", labels_of(&turns[0], "debate"));
     record_close(&reader);
@@ -232,6 +230,35 @@ static void records(void)
     buffer_free(&three);
 }
 
+/* The n-th allocation fails: a clear failure, and everything is freed. */
+static void out_of_memory(void)
+{
+    static struct prompt_style style;
+    struct debate_steps_options o = {.sources = STEP_LABELS_DEBATE | STEP_LABELS_EQUATION, .style = &style};
+    struct debate_steps_summary summary;
+    enum status status = STATUS_MEMORY;
+    size_t n = 0;
+
+    write_file(simple);
+    while (status && n < 10000) {
+        struct record_reader records = {.stream = {.fd = -1}};
+        struct file_stream out;
+        size_t live = memory_live();
+
+        memory_fail_at(++n);
+        status = file_stream_open(&out, out_path, 0, &diag);
+        if (!status) {
+            status = debate_steps_run(&o, path, &out, &records, &summary, &diag);
+            record_close(&records);
+            file_stream_close(&out, NULL);
+        }
+        memory_fail_at(0);
+        CHECK_MSG(memory_live() == live, "allocation %zu: not all was freed", n);
+        CHECK_MSG(!status || status == STATUS_MEMORY, "allocation %zu: %s", n, diag.message);
+    }
+    CHECK_MSG(n > 20 && n < 10000, "%zu allocations", n);
+}
+
 int main(void)
 {
     int fd = mkstemp(path);
@@ -246,6 +273,7 @@ int main(void)
     RUN(usable);
     RUN(names_and_sums);
     RUN(records);
+    RUN(out_of_memory);
     unlink(path);
     unlink(out_path);
     return TEST_RESULT();
