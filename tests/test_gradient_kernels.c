@@ -1,5 +1,6 @@
-/* test_gradient_kernels.c - the row kernels of training and the decoding of packed panels: every tier against the scalar
- * one bit for bit, the scalar one against double. Rows end at an unmapped page, and the bytes before them are watched.
+/* test_gradient_kernels.c - the row kernels of training and the decoding of packed panels: every tier against the
+ * scalar one bit for bit, the scalar one against double. Rows end at an unmapped page, and the bytes before them are
+ * watched.
  */
 #include <math.h>
 #include <sys/mman.h>
