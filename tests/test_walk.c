@@ -248,6 +248,7 @@ static void stop_select(void)
     options.style = &style;
     DO(file_rewrite_open(&out, in_folder("traces.jsonl"), &w.diag));
     DO(select_run(&options, DEBATES, &out, &reader, &summary, &w.diag));
+    record_close(&reader);
     DO(file_rewrite_close(&out, 1, &w.diag));
     note("traces", "%zu", (size_t)(summary.consensus + summary.corrective));
     note("turns_wrong", "%zu", (size_t)summary.left_out[SELECT_WRONG]);
