@@ -228,7 +228,7 @@ static enum status extend(struct example *e, const struct chat_message *messages
     if (!status)
         status =
             tokenizer_encode_segments(format->tokenizer, prompt.segments, prompt.n_segments, ENCODE_BOS, &tokens, diag);
-    if (!status && (tokens.count < had || memcmp(tokens.ids, e->tokens.ids, had * sizeof *tokens.ids) != 0))
+    if (!status && (tokens.count < had || (had && memcmp(tokens.ids, e->tokens.ids, had * sizeof *tokens.ids) != 0)))
         status = diag_fail(diag, STATUS_UNSUPPORTED,
                            "%s: the chat template '%s' changes earlier turns when a dialogue goes on; split the record "
                            "into one per answer",
