@@ -116,6 +116,8 @@ $(BUILD)/%.o: %.c
 	$(SAY)
 	$(Q)$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
 
+# Where the demo looks for its models.
+$(BUILD)/src/cmd/cmd_distill.o: ALL_CFLAGS += -DARKLET_SHARE='"$(PREFIX)/share/arklet"'
 $(BUILD)/quant/avx2%o: ALL_CFLAGS += $(AVX2_FLAGS)
 $(BUILD)/quant/avxvnni%o: ALL_CFLAGS += $(AVX2_FLAGS) -mavxvnni
 $(BUILD)/quant/avx512%o: ALL_CFLAGS += $(AVX512_FLAGS)

@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include "arena.h"
 #include "batch.h"
+#include "model.h"
 #include "status.h"
 #include "tokenizer.h"
 
@@ -26,6 +27,11 @@ struct ask {
     double logprob;  /* mean over the tokens; 0 without any */
     int truncated;   /* ended by the token limit */
 };
+
+/* An engine that fits beside the model's weights into mem_limit bytes (0: none): options->max_sequences is halved until
+ * it does. STATUS_MEMORY when not even one sequence fits. */
+enum status ask_open_engine(struct engine **engine, const struct model *model, const struct exec *exec,
+                            struct engine_options *options, size_t mem_limit, struct diag *diag);
 
 /* A prompt in the engine, among others that come and go; must not move until `done`. */
 struct asking {

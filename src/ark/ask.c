@@ -4,6 +4,26 @@
 #include <string.h>
 #include "generate.h"
 
+enum status ask_open_engine(struct engine **engine, const struct model *model, const struct exec *exec,
+                            struct engine_options *options, size_t mem_limit, struct diag *diag)
+{
+    size_t most = mem_limit > model->weight_bytes ? mem_limit - model->weight_bytes : 0;
+    struct engine_plan plan = engine_plan(&model->config, exec, options);
+
+    while (mem_limit && plan.bytes > most && options->max_sequences > 1) {
+        options->max_sequences /= 2;
+        options->n_pages = 0;
+        plan = engine_plan(&model->config, exec, options);
+    }
+    if (mem_limit && plan.bytes > most)
+        return diag_fail(
+            diag, STATUS_MEMORY,
+            "weights and one sequence of %zu tokens take %.1f MB, more than the limit of %.1f; a smaller -c "
+            "would fit",
+            options->context, (double)(plan.bytes + model->weight_bytes) / 1048576.0, (double)mem_limit / 1048576.0);
+    return engine_create(engine, model, exec, options, diag);
+}
+
 static void finish(void *user, const struct generated *generated)
 {
     struct asking *asking = user;

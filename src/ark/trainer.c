@@ -158,7 +158,7 @@ void trainer_skip_step(struct trainer *trainer)
 {
     backward_dropout_end(trainer->backward);
     trainer->step++;
-    trainer->grad_norm = 0;
+    trainer->grad_norm = trainer->learning_rate = 0; /* nothing was updated */
 }
 
 void trainer_fill(const struct trainer *trainer, struct checkpoint *checkpoint)

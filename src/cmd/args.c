@@ -70,6 +70,27 @@ void args_optional(struct arg *copy, size_t room, const struct arg *table)
     } while (table[n++].name);
 }
 
+static struct arg *find_copied(struct arg *copy, const char *name)
+{
+    while (copy->name && strcmp(copy->name, name) != 0)
+        copy++;
+    assert(copy->name);
+    return copy;
+}
+
+void args_remove(struct arg *copy, const char *name)
+{
+    for (copy = find_copied(copy, name); copy->name; copy++)
+        copy[0] = copy[1];
+}
+
+void args_redefine(struct arg *copy, const char *name, const char *otherwise, const char *help)
+{
+    copy = find_copied(copy, name);
+    copy->otherwise = otherwise;
+    copy->help = help;
+}
+
 /* ---- values ---- */
 
 int args_parse_int(const char *text, int64_t *value)

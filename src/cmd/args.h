@@ -49,6 +49,9 @@ extern const struct arg args_common[];   /* -t --kernels --mem-limit -q -v --con
 /* A copy of a table (room: its end included) in which nothing is required: for commands that need the flags in some of
  * their uses only. */
 void args_optional(struct arg *copy, size_t room, const struct arg *table);
+/* Takes a flag out of such a copy, because another table of the command has it; or changes its default and help. */
+void args_remove(struct arg *copy, const char *name);
+void args_redefine(struct arg *copy, const char *name, const char *otherwise, const char *help);
 
 struct args_given;
 

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "ask.h"
 #include "cmd.h"
 
 const struct arg args_ask[] = {
@@ -93,30 +94,22 @@ size_t ask_context(const struct load *load, const struct args *args)
 int ask_engine(struct engine **engine, const struct load *load, const struct args *args, size_t context)
 {
     struct engine_options options = {.context = context, .chunk = 256, .k_type = load->k_type, .v_type = load->v_type};
-    struct engine_plan plan;
     struct diag diag;
-    size_t most;
 
     options.max_sequences = (size_t)args_int(args, "batch");
     options.keep = options.max_sequences;
-    most = load->mem_limit > load->model->weight_bytes ? load->mem_limit - load->model->weight_bytes : 0;
-    plan = engine_plan(&load->model->config, &load->exec, &options);
-    while (load->mem_limit && plan.bytes > most && options.max_sequences > 1) {
-        options.max_sequences /= 2;
-        options.n_pages = 0;
-        plan = engine_plan(&load->model->config, &load->exec, &options);
-    }
-    if (load->mem_limit && plan.bytes > most) {
-        fprintf(
-            stderr,
-            "arklet %s: --mem-limit %s: weights and one sequence of %zu tokens take %.1f MB; a smaller -c would fit\n",
-            args->spec->command, load->limit_text, context,
-            (double)(plan.bytes + load->model->weight_bytes) / 1048576.0);
+    if (ask_open_engine(engine, load->model, &load->exec, &options, load->mem_limit, &diag)) {
+        if (diag.status != STATUS_MEMORY || !load->mem_limit)
+            return cmd_fail(&diag);
+        fprintf(stderr, "arklet %s: --mem-limit %s: %s\n", args->spec->command, load->limit_text, diag.message);
         return 1;
     }
-    if (!load->quiet)
+    if (!load->quiet) {
+        size_t bytes = engine_plan(&load->model->config, &load->exec, &options).bytes;
+
         fprintf(stderr, "%s: weights %.1f MB + cache and work of %zu sequences %.1f MB = %.1f MB\n",
                 args->spec->command, (double)load->model->weight_bytes / 1048576.0, options.max_sequences,
-                (double)plan.bytes / 1048576.0, (double)(load->model->weight_bytes + plan.bytes) / 1048576.0);
-    return engine_create(engine, load->model, &load->exec, &options, &diag) ? cmd_fail(&diag) : -1;
+                (double)bytes / 1048576.0, (double)(load->model->weight_bytes + bytes) / 1048576.0);
+    }
+    return -1;
 }

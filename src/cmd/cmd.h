@@ -28,6 +28,8 @@
     X(sft, "fine-tune on records: a LoRA adapter, or all weights")                                                     \
     X(merge, "fold an adapter into the weights")                                                                       \
     X(export, "write an adapter as a PEFT folder or a GGUF")                                                           \
+    X(distill, "the whole loop: debate, select, fine-tune, reward model, reinforce, evaluate")                         \
+    X(demo, "distill on the small models and questions that come with the project")                                    \
     X(bench, "speed of prompts and decoding, and its share of what the machine can do")
 
 #define DECLARE_COMMAND(name, help) int cmd_##name(int argc, char **argv);

@@ -40,43 +40,6 @@ static const struct arg own_flags[] = {
      .high = 1024,
      .help = "self-consistency: the majority of N samples, ties by mean log-probability"},
     {.name = "debate", .kind = ARG_FLAG, .help = "the agents' common answer: mean agent per round, and vote"},
-    {.name = "temp",
-     .alias = "--temperature",
-     .kind = ARG_FLOAT,
-     .value = "X",
-     .otherwise = "0",
-     .low = 0,
-     .high = 1000,
-     .help = "temperature; 0: greedy. With --vote or --debate the default is 0.8"},
-    {.name = "top-k",
-     .kind = ARG_INT,
-     .value = "N",
-     .otherwise = "40",
-     .low = 0,
-     .high = 1 << 30,
-     .help = "keep the N most probable tokens; 0: all"},
-    {.name = "top-p",
-     .kind = ARG_FLOAT,
-     .value = "X",
-     .otherwise = "0.95",
-     .low = 0,
-     .high = 1,
-     .help = "keep the fewest tokens whose probabilities reach X; 1: all"},
-    {.name = "min-p",
-     .kind = ARG_FLOAT,
-     .value = "X",
-     .otherwise = "0.05",
-     .low = 0,
-     .high = 1,
-     .help = "drop tokens less probable than X times the best"},
-    {.name = "seed",
-     .alias = "-s",
-     .kind = ARG_INT,
-     .value = "N",
-     .otherwise = "0",
-     .low = 0,
-     .high = 9e15,
-     .help = "of samples and of the bootstrap"},
     {.name = NULL},
 };
 
@@ -88,10 +51,11 @@ static const char about[] =
     "is given again. With --debate the records are those of arklet debate, with the common answer added. --from\n"
     "needs no model: it summarises and compares records made before, and writes a summary only where -o says.";
 
-#define COPIED_FLAGS 16
+#define COPIED_FLAGS     16
+#define VOTE_TEMPERATURE "0.8"
 
 struct eval_command {
-    struct arg ask_flags[COPIED_FLAGS], model_flags[COPIED_FLAGS], debate_flags[COPIED_FLAGS];
+    struct arg ask_flags[COPIED_FLAGS], model_flags[COPIED_FLAGS], sampling_flags[COPIED_FLAGS];
     const struct arg *groups[7];
     struct args_spec spec;
     struct args args;
@@ -109,12 +73,16 @@ static void make_spec(struct eval_command *c)
 {
     args_optional(c->ask_flags, COPIED_FLAGS, args_ask);
     args_optional(c->model_flags, COPIED_FLAGS, args_model);
-    args_optional(c->debate_flags, COPIED_FLAGS, args_debate);
+    args_optional(c->sampling_flags, COPIED_FLAGS, args_sampling);
+    args_redefine(c->sampling_flags, "temp", "0",
+                  "temperature; 0: greedy. With --vote or --debate the default is " VOTE_TEMPERATURE);
+    args_redefine(c->sampling_flags, "seed", "0", "of samples and of the bootstrap");
     c->groups[0] = c->ask_flags;
     c->groups[1] = own_flags;
-    c->groups[2] = c->debate_flags;
+    c->groups[2] = args_debate;
     c->groups[3] = c->model_flags;
-    c->groups[4] = args_common;
+    c->groups[4] = c->sampling_flags;
+    c->groups[5] = args_common;
     c->spec.command = "eval";
     c->spec.about = about;
     c->spec.groups = c->groups;
@@ -298,10 +266,10 @@ static int report(struct eval_command *c)
 /* Sampled unless --temp says something: a vote over equal answers says nothing. */
 static int default_temperature(struct eval_command *c)
 {
-    for (size_t i = 0; own_flags[i].name; i++)
-        if (strcmp(own_flags[i].name, "temp") == 0 && !args_is_given(&c->args, "temp") &&
-            (args_int(&c->args, "vote") > 1 || args_flag(&c->args, "debate")))
-            return args_add(&c->args, &own_flags[i], "0.8", 1);
+    int several = args_int(&c->args, "vote") > 1 || args_flag(&c->args, "debate");
+
+    if (several && !args_is_given(&c->args, "temp"))
+        return args_add(&c->args, args_find(&c->spec, "temp", 4, 0), VOTE_TEMPERATURE, 1);
     return -1;
 }
 

@@ -88,24 +88,12 @@ static void plan_run(const struct config *c, const struct args *args, const stru
     plan_line(sequences == 1 ? "run" : "run, many", weights, plan.bytes, what);
 }
 
-/* Parameters of a LoRA pair on each of the seven matrices; rows of B are rounded up to 16 (adapter.h). */
-static size_t adapter_parameters(const struct config *c)
-{
-    size_t dim = (size_t)c->dim, ffn = (size_t)c->ffn_dim, head = (size_t)c->head_dim;
-    size_t q = (size_t)c->n_heads * head, kv = (size_t)c->n_kv_heads * head;
-    const size_t shapes[7][2] = {{dim, q}, {dim, kv}, {dim, kv}, {q, dim}, {dim, ffn}, {dim, ffn}, {ffn, dim}};
-    size_t n = 0;
-    for (int i = 0; i < 7; i++) {
-        n += SFT_RANK * (shapes[i][0] + (shapes[i][1] + 15) / 16 * 16);
-    }
-    return n * (size_t)c->n_layers;
-}
-
 static void plan_sft(const struct config *c, const struct args *args, const struct load *load, size_t weights,
                      size_t context)
 {
     char what[128];
-    size_t n = adapter_parameters(c), max_len = context < SFT_MAX_LEN ? context : SFT_MAX_LEN;
+    struct adapter_shape shape = {.rank = SFT_RANK, .targets = TARGET_ALL};
+    size_t n = adapter_count(c, &shape), max_len = context < SFT_MAX_LEN ? context : SFT_MAX_LEN;
     struct adapter adapter;
     struct train_options train;
     struct backward_options backward = {.max_tokens = max_len, .head_rows = SFT_ROWS};

@@ -86,6 +86,19 @@ static size_t shape_pair(struct lora *lora, const struct pack *w, const struct a
     return lora->rank * (lora->in + lora->out_stride);
 }
 
+size_t adapter_count(const struct config *c, const struct adapter_shape *shape)
+{
+    size_t dim = (size_t)c->dim, ffn = (size_t)c->ffn_dim, q = (size_t)c->n_heads * (size_t)c->head_dim;
+    size_t kv = (size_t)c->n_kv_heads * (size_t)c->head_dim, n = 0;
+    const size_t sides[TARGET_COUNT][2] = {{dim, q},   {dim, kv},  {dim, kv}, {q, dim},
+                                           {dim, ffn}, {dim, ffn}, {ffn, dim}}; /* in, out; in the targets' order */
+
+    for (int t = 0; t < TARGET_COUNT; t++)
+        if (shape->targets >> t & 1)
+            n += shape->rank * (sides[t][0] + round16(sides[t][1]));
+    return n * (size_t)c->n_layers + (shape->score ? 2 * dim + 2 : 0);
+}
+
 /* Points the pairs into params and allocates their transposed copies. */
 static int place_pairs(struct adapter *adapter)
 {

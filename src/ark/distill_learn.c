@@ -1,0 +1,296 @@
+/* distill_learn.c - the stages that learn: fine-tuning and reinforcement. The reward model: distill_prm.c. */
+#include <math.h>
+#include <string.h>
+
+#include "adapter_file.h"
+#include "distill_parts.h"
+#include "file.h"
+#include "grpo_questions.h"
+#include "model.h"
+#include "sft.h"
+
+/* ---- What learners share ---- */
+
+enum status distill_run_folder(struct distill *d, const char **folder, const char *name, struct diag *diag)
+{
+    const char *checkpoint = distill_path(d, "%s/checkpoint", name);
+
+    *folder = distill_path(d, "%s", name);
+    return *folder && checkpoint ? file_make_folder(checkpoint, diag) : distill_no_memory(diag);
+}
+
+struct example_format distill_format(const struct distill *d)
+{
+    struct example_format format = {.tokenizer = d->style.tokenizer, .chat = d->style.chat};
+
+    format.chat_options = d->style.chat_options;
+    format.max_len = d->options->max_len < d->context ? d->options->max_len : d->context;
+    return format;
+}
+
+struct train_options distill_train(const struct distill *d, double lr)
+{
+    struct train_options train = d->options->train;
+
+    train.lr = lr;
+    train.seed = d->options->sampling.seed;
+    return train;
+}
+
+enum status distill_fresh(struct distill *d, struct adapter **adapter, int score, struct diag *diag)
+{
+    struct adapter_shape shape = d->options->shape;
+    enum status status;
+
+    shape.score = score;
+    status = adapter_create(adapter, d->model, &shape, diag);
+    if (!status)
+        adapter_init(*adapter, d->options->sampling.seed);
+    return status;
+}
+
+int distill_is_empty(const char *path)
+{
+    struct file_lines lines;
+    char *line = NULL;
+    size_t length;
+
+    if (!file_exists(path) || file_lines_open(&lines, path, NULL))
+        return 1;
+    if (file_lines_next(&lines, &line, &length, NULL))
+        line = NULL;
+    file_lines_close(&lines);
+    return line == NULL;
+}
+
+/* The n-th field of a row of metrics.csv, up to a comma or the end; "" when it has none. */
+static const char *field_of(const char *row, size_t n)
+{
+    while (n-- && *row) {
+        row += strcspn(row, ",");
+        row += *row == ',';
+    }
+    return row;
+}
+
+static void put_columns(const char *head, const char *last, const char *const *columns, struct buffer *result)
+{
+    for (; *columns; columns++) {
+        size_t n = 0, length = strlen(*columns), digits;
+        const char *value;
+
+        while (*field_of(head, n) &&
+               (strncmp(field_of(head, n), *columns, length) != 0 || !strchr(",", field_of(head, n)[length])))
+            n++;
+        value = field_of(last, n);
+        digits = strcspn(value, ",");
+        if (digits && strspn(value, "+-.0123456789e") >= digits)
+            buffer_format(result, ",\"%s\":%.*s", *columns, (int)digits, value);
+    }
+}
+
+void distill_put_metrics(struct distill *d, const char *name, const char *const *columns, struct buffer *result)
+{
+    const char *path = distill_path(d, "%s/metrics.csv", name);
+    struct buffer head = {0}, last = {0};
+    struct file_lines lines;
+    char *line;
+    size_t length;
+
+    if (!path || !file_exists(path) || file_lines_open(&lines, path, NULL))
+        return;
+    while (!file_lines_next(&lines, &line, &length, NULL) && line) {
+        struct buffer *row = lines.number == 1 ? &head : &last;
+
+        buffer_clear(row);
+        buffer_append(row, line, length);
+    }
+    file_lines_close(&lines);
+    if (head.data && last.data)
+        put_columns(head.data, last.data, columns, result);
+    result->failed |= head.failed || last.failed;
+    buffer_free(&head);
+    buffer_free(&last);
+}
+
+/* ---- sft ---- */
+
+static enum status run_sft(struct distill *d, const char *traces, const char *name, struct sft_result *r,
+                           struct diag *diag)
+{
+    const struct distill_options *o = d->options;
+    struct sft_options options = {.data = traces, .config = o->config, .epochs = o->epochs, .batch = o->records};
+    struct adapter *adapter = NULL;
+    enum status status = distill_run_folder(d, &options.output, name, diag);
+
+    if (!status)
+        status = distill_fresh(d, &adapter, 0, diag);
+    options.save_every = o->save_every;
+    options.resume = 1;
+    options.format = distill_format(d);
+    options.backward.max_tokens = options.format.max_len;
+    options.backward.head_rows = 32;
+    options.backward.k_type = o->k_type;
+    options.backward.v_type = o->v_type;
+    options.train = distill_train(d, o->train.lr);
+    options.progress = o->progress;
+    options.stop = o->stop;
+    if (!status)
+        status = sft_run(d->model, adapter, NULL, &d->exec, &options, r, diag);
+    if (!status)
+        status = adapter_save(adapter, d->model, options.output, diag);
+    adapter_free(adapter);
+    return status;
+}
+
+enum status distill_fine_tune(struct distill *d, enum distill_row row, struct buffer *result, struct diag *diag)
+{
+    static const char *const columns[] = {"step", "loss", "num_tokens", NULL};
+    const char *name = distill_row_name(row), *traces = distill_path(d, "traces/%s.jsonl", name);
+    struct sft_result r = {0};
+    enum status status = traces ? STATUS_OK : distill_no_memory(diag);
+
+    if (!status && distill_is_empty(traces)) {
+        distill_put_left_out(result, "no trace was selected from the debates");
+        distill_say(d, "distill: warning: %s is left out: no trace was selected from the debates", name);
+        return STATUS_OK;
+    }
+    if (!status)
+        status = distill_use(d, d->options->student, diag);
+    if (!status)
+        status = run_sft(d, traces, name, &r, diag);
+    distill_put_metrics(d, name, columns, result);
+    return status;
+}
+
+/* ---- grpo ---- */
+
+struct reinforcing {
+    struct grpo_questions questions;
+    struct grpo_options options;
+    struct adapter *policy, *prm;
+};
+
+static enum status read_tasks(struct distill *d, struct reinforcing *r, struct diag *diag)
+{
+    struct grpo_questions *q = &r->questions;
+    enum status status;
+
+    q->style = d->style;
+    q->max_new = d->options->max_new;
+    q->longest = d->context > q->max_new ? d->context - q->max_new : 1;
+    status = grpo_questions_read(q, &q->train, d->train, d->options->kind, diag);
+    if (!status && d->dev)
+        status = grpo_questions_read(q, &q->dev, d->dev, d->options->kind, diag);
+    if (!status && q->train.n_dropped)
+        distill_say(d, "distill: warning: %zu questions are too long for the context and were left out",
+                    q->train.n_dropped);
+    if (!status && q->dev.n)
+        status = distill_engine(d, &q->dev_engine, diag);
+    return status;
+}
+
+/* The policy: DA's adapter, or a fresh one. */
+static enum status load_adapters(struct distill *d, struct reinforcing *r, enum distill_row row, struct diag *diag)
+{
+    enum status status = row == ROW_DA_PAD ? distill_adapter(d, &r->policy, distill_row_name(ROW_DA), diag)
+                                           : distill_fresh(d, &r->policy, 0, diag);
+
+    if (!status && row != ROW_RL)
+        status = distill_adapter(d, &r->prm, "prm", diag);
+    r->questions.policy = r->policy;
+    return status;
+}
+
+static void fill_options(struct distill *d, struct reinforcing *r)
+{
+    const struct distill_options *o = d->options;
+    struct grpo_options *g = &r->options;
+    size_t a = r->questions.train.longest, b = r->questions.dev.longest;
+
+    g->mode = GRPO_PAD;
+    g->pad.credit = r->prm ? CREDIT_SOFTMIN : CREDIT_OUTCOME;
+    g->pad.temperature = 0.1;
+    g->pad.lambda_v = 1;
+    g->pad.lambda_p = o->lambda_p;
+    g->group = o->group;
+    g->prompts = o->prompts;
+    g->max_new = o->max_new;
+    g->temperature = 1;
+    g->clip_eps = 0.2;
+    g->clip_eps_high = 0.28;
+    g->updates_per_rollout = 1;
+    g->resample = 2;
+    g->total_steps = o->rl_steps;
+    g->save_every = o->save_every;
+    g->eval_every = o->eval_every;
+    g->config = o->config;
+    g->data_hash = r->questions.train.hash ^ r->questions.dev.hash * 3;
+    g->resume = 1;
+    g->tokenizer = d->style.tokenizer;
+    g->prm = r->prm;
+    g->context = (a > b ? a : b) + o->max_new;
+    g->max_sequences = o->batch;
+    g->backward.max_tokens = g->context > 1024 ? g->context : 1024;
+    g->backward.head_rows = 32;
+    g->backward.k_type = o->k_type;
+    g->backward.v_type = o->v_type;
+    g->train = distill_train(d, o->rl_lr);
+    g->progress = o->progress;
+    g->stop = o->stop;
+}
+
+static enum status run_grpo(struct distill *d, struct reinforcing *r, enum distill_row row, struct grpo_result *result,
+                            struct diag *diag)
+{
+    struct grpo_tasks tasks;
+    enum status status = distill_run_folder(d, &r->options.output, distill_row_name(row), diag);
+
+    if (!status)
+        status = read_tasks(d, r, diag);
+    if (!status)
+        status = load_adapters(d, r, row, diag);
+    if (status)
+        return status;
+    fill_options(d, r);
+    tasks = grpo_questions_tasks(&r->questions);
+    status = grpo_run(d->model, r->policy, &d->exec, &tasks, &r->options, result, diag);
+    return status ? status : adapter_save(r->policy, d->model, r->options.output, diag);
+}
+
+/* Why a row cannot be reinforced; NULL: it can. */
+static const char *obstacle(struct distill *d, enum distill_row row)
+{
+    if (row == ROW_DA_PAD && distill_left_out(d, ROW_DA))
+        return "there is no adapter of da to start from";
+    if (row != ROW_RL && json_get(distill_result(d, "prm"), "left_out"))
+        return "there is no reward model";
+    return NULL;
+}
+
+enum status distill_reinforce(struct distill *d, enum distill_row row, struct buffer *result, struct diag *diag)
+{
+    static const char *const columns[] = {
+        "step", "reward", "accuracy", "kl", "entropy", "completions/mean_length", "num_tokens", NULL};
+    const char *reason = obstacle(d, row);
+    struct reinforcing r = {0};
+    struct grpo_result g = {0};
+    enum status status;
+
+    if (reason) {
+        distill_put_left_out(result, reason);
+        distill_say(d, "distill: warning: %s is left out: %s", distill_row_name(row), reason);
+        return STATUS_OK;
+    }
+    status = distill_use(d, d->options->student, diag);
+    if (!status)
+        status = run_grpo(d, &r, row, &g, diag);
+    engine_free(r.questions.dev_engine);
+    grpo_questions_free(&r.questions);
+    adapter_free(r.policy);
+    adapter_free(r.prm);
+    distill_put_metrics(d, distill_row_name(row), columns, result);
+    if (!isnan(g.best))
+        buffer_format(result, ",\"dev_accuracy\":%.6g,\"best_step\":%llu", g.best, (unsigned long long)g.best_step);
+    return status;
+}

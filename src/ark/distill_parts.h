@@ -1,0 +1,90 @@
+/* distill_parts.h - what the files of distill share: the run, its paths, stages, models. */
+#ifndef ARKLET_DISTILL_PARTS_H
+#define ARKLET_DISTILL_PARTS_H
+
+#include "batch.h"
+#include "distill.h"
+#include "example.h"
+#include "json.h"
+#include "prompt.h"
+
+struct distill_set { /* questions to evaluate on */
+    const char *name, *path;
+};
+
+struct distill {
+    const struct distill_options *options;
+    struct exec exec;
+    struct arena arena; /* of the run: paths, results */
+    struct distill_set sets[DISTILL_MAX_SETS];
+    size_t n_sets;
+    const char *train, *dev; /* questions; dev NULL: none */
+
+    /* The model in memory. */
+    struct model *model;
+    const char *model_path;
+    struct chat_template chat;
+    struct prompt_style style;
+    size_t context;
+};
+
+/* "<folder>/<formatted>", in the run's arena; NULL without memory. */
+#if defined(__GNUC__)
+__attribute__((format(printf, 2, 3)))
+#endif
+const char *
+distill_path(struct distill *d, const char *format, ...);
+#if defined(__GNUC__)
+__attribute__((format(printf, 2, 3)))
+#endif
+void distill_say(const struct distill *d, const char *format, ...);
+enum status distill_no_memory(struct diag *diag);
+int distill_wants(const struct distill *d, enum distill_row row);
+
+/* The result of a complete stage as an object, NULL when there is none. */
+const struct json *distill_result(struct distill *d, const char *stage);
+/* Why a row was left out; NULL: it was not. */
+const char *distill_left_out(struct distill *d, enum distill_row row);
+/* ,"left_out":"..." */
+void distill_put_left_out(struct buffer *result, const char *reason);
+
+/* Brings a model into memory, in place of the one that is there. */
+enum status distill_use(struct distill *d, const char *path, struct diag *diag);
+enum status distill_engine(struct distill *d, struct engine **engine, struct diag *diag);
+/* The adapter that a row trained, for the model in memory. */
+enum status distill_adapter(struct distill *d, struct adapter **adapter, const char *name, struct diag *diag);
+
+/* What the learners share: a run folder with its checkpoint/, how records become tokens, how they train, a new adapter.
+ */
+enum status distill_run_folder(struct distill *d, const char **folder, const char *name, struct diag *diag);
+struct example_format distill_format(const struct distill *d);
+struct train_options distill_train(const struct distill *d, double lr);
+enum status distill_fresh(struct distill *d, struct adapter **adapter, int score, struct diag *diag);
+int distill_is_empty(const char *path); /* or not there */
+
+/* ,"name":value for each of these columns of a learner's metrics.csv: the last row's. So they do not depend on where a
+ * run was interrupted. columns end with NULL. */
+void distill_put_metrics(struct distill *d, const char *name, const char *const *columns, struct buffer *result);
+
+/* Stages: what they came to is appended to result as JSON members, each with a comma in front. */
+typedef enum status distill_work(struct distill *d, enum distill_row row, struct buffer *result, struct diag *diag);
+
+enum status distill_split(struct distill *d, enum distill_row row, struct buffer *result, struct diag *diag);
+enum status distill_debate(struct distill *d, enum distill_row row, struct buffer *result, struct diag *diag);
+enum status distill_sample(struct distill *d, enum distill_row row, struct buffer *result, struct diag *diag);
+enum status distill_select(struct distill *d, enum distill_row row, struct buffer *result, struct diag *diag);
+enum status distill_fine_tune(struct distill *d, enum distill_row row, struct buffer *result, struct diag *diag);
+enum status distill_prm(struct distill *d, enum distill_row row, struct buffer *result, struct diag *diag);
+enum status distill_reinforce(struct distill *d, enum distill_row row, struct buffer *result, struct diag *diag);
+enum status distill_evaluate(struct distill *d, enum distill_row row, struct buffer *result, struct diag *diag);
+enum status distill_report(struct distill *d, struct buffer *text, struct diag *diag);
+
+/* Where the test sets' questions and a row's answers to them are; votes: of the sampled answers. NULL without memory.
+ */
+void distill_find_sets(struct distill *d);
+const char *distill_answers(struct distill *d, enum distill_row row, const struct distill_set *set, int votes);
+/* The agents' debate of a question file into a stream that is continued. */
+enum status distill_hold(struct distill *d, const char *questions, const char *output, size_t agents, size_t rounds,
+                         int evaluation, struct diag *diag);
+
+#endif
