@@ -70,6 +70,7 @@ struct distill_options {
 
     size_t k, min_correct; /* select.h */
     int spliced;
+    unsigned labels; /* sources of the reward model's labels (step_labels.h) */
 
     struct adapter_shape shape;
     struct train_options train; /* of SFT; lr also of the reward model unless prm_lr */

@@ -72,6 +72,8 @@ enum status file_lines_open(struct file_lines *lines, const char *path, struct d
  * hold NUL bytes: trust *length. */
 enum status file_lines_next(struct file_lines *lines, char **line, size_t *length, struct diag *diag);
 void file_lines_close(struct file_lines *lines);
+/* Whole lines of a file, a torn last one not counted; 0 when there is no such file. */
+enum status file_count_lines(uint64_t *n, const char *path, struct diag *diag);
 
 /* Append-only stream of records ("-" is standard output). Opening for resume cuts a torn last line; opening without
  * empties the file. A record that cannot be written whole is cut off again where the file allows. */

@@ -1,113 +1,104 @@
 /* distill_prm.c - the stage of the reward model: labelled steps from the debates, training, and its measure on held-out
  * questions.
  *
- *   debate.jsonl -> prm/steps.jsonl, prm/dev_steps.jsonl (every tenth question) -> prm/ -> prm/dev_scored.jsonl */
-#include <string.h>
-
+ *   debate.jsonl -> prm/debates.jsonl -> prm/steps.jsonl -> prm/
+ *                -> prm/dev_debates.jsonl (every tenth) -> prm/dev_steps.jsonl -> prm/dev_scored.jsonl
+ *
+ * Labels: debate_steps.h. */
 #include "adapter_file.h"
+#include "debate_steps.h"
 #include "distill_parts.h"
 #include "file.h"
 #include "file_rewrite.h"
 #include "prm.h"
 #include "record.h"
 #include "solutions.h"
-#include "steps.h"
-#include "transcript.h"
 
-#define HELD_OUT 10 /* one question of so many is for measuring */
+#define HELD_OUT 10 /* one debate of so many is for measuring */
 
-struct labelling {
-    struct distill *d;
-    struct file_rewrite train, dev;
-    struct arena arena; /* of a debate */
-    struct buffer line;
-    uint64_t n_debates, n_train, n_dev;
-};
+/* ---- Data ---- */
 
-/* ---- Labels: all steps of a solution are as right as its answer ---- */
-
-static size_t put_steps(struct buffer *line, const struct transcript_turn *turn)
+/* The debates, line by line, for training and for measuring. */
+static enum status divide(const char *debates, struct file_rewrite *train, struct file_rewrite *dev, struct diag *diag)
 {
-    size_t n = 0, i, begin, end, from = 0;
+    struct file_lines lines;
+    enum status status = file_lines_open(&lines, debates, diag);
+    size_t length;
+    char *line;
 
-    buffer_text(line, ",\"completions\":[");
-    while (steps_next(&begin, &end, turn->text, turn->length, &from)) {
-        buffer_text(line, n++ ? "," : "");
-        json_put_string(line, turn->text + begin, end - begin);
-    }
-    buffer_text(line, "],\"labels\":[");
-    for (i = 0; i < n; i++)
-        buffer_format(line, "%s%s", i ? "," : "", turn->correct ? "true" : "false");
-    buffer_format(line, "],\"correct\":%s}", turn->correct ? "true" : "false");
-    return n;
-}
-
-static enum status label_turn(struct labelling *l, const struct transcript *t, const struct transcript_turn *turn,
-                              const struct prompt *prompt, int held_out, struct diag *diag)
-{
-    struct buffer *line = &l->line;
-
-    if (turn->correct == TRANSCRIPT_UNKNOWN || turn->finish == TURN_TRUNCATED)
-        return STATUS_OK;
-    buffer_clear(line);
-    buffer_format(line, "{\"v\":1,\"id\":");
-    question_put_id(line, &t->question);
-    buffer_text(line, ",\"prompt\":");
-    prompt_put(line, prompt);
-    if (put_steps(line, turn) == 0)
-        return STATUS_OK;
-    if (line->failed)
-        return distill_no_memory(diag);
-    *(held_out ? &l->n_dev : &l->n_train) += 1;
-    return file_rewrite_record(held_out ? &l->dev : &l->train, line->data, line->length, diag);
-}
-
-static enum status label_debates(struct labelling *l, const char *path, struct diag *diag)
-{
-    struct transcript t;
-    struct record_reader reader;
-    const struct record *record;
-    struct prompt prompt;
-    enum status status = record_open(&reader, path, NULL, diag);
-
-    while (!status && !(status = record_next(&reader, &record, diag)) && record) {
-        struct arena_mark mark = arena_mark(&l->arena);
-        int held_out = l->n_debates++ % HELD_OUT == HELD_OUT / 2;
-
-        status = transcript_read(&t, record, &l->arena, diag);
-        if (!status)
-            status = prompt_solve(&prompt, &l->d->style, &t.question, &l->arena, diag);
-        for (size_t i = 0; i < t.n_turns && !status; i++)
-            status = label_turn(l, &t, &t.turns[i], &prompt, held_out, diag);
-        arena_release(&l->arena, mark);
-    }
-    record_close(&reader);
+    if (status)
+        return status;
+    while (!status && !(status = file_lines_next(&lines, &line, &length, diag)) && line)
+        status = file_rewrite_record(lines.number % HELD_OUT == HELD_OUT / 2 ? dev : train, line, length, diag);
+    file_lines_close(&lines);
     return status;
 }
 
-static enum status write_labels(struct distill *d, const char *train, const char *dev, uint64_t *n_train,
-                                uint64_t *n_dev, struct diag *diag)
+static enum status divide_debates(struct distill *d, const char *train, const char *dev, struct diag *diag)
 {
     const char *debates = distill_path(d, "debate.jsonl");
-    struct labelling l = {.d = d};
-    enum status status = debates && train && dev ? file_rewrite_open(&l.train, train, diag) : distill_no_memory(diag);
+    struct file_rewrite out, out_dev;
+    enum status status = debates && train && dev ? file_rewrite_open(&out, train, diag) : distill_no_memory(diag);
     enum status closed;
 
     if (status)
         return status;
-    arena_init(&l.arena, "labels", 0);
-    status = file_rewrite_open(&l.dev, dev, diag);
+    status = file_rewrite_open(&out_dev, dev, diag);
     if (!status) {
-        status = label_debates(&l, debates, diag);
-        closed = file_rewrite_close(&l.dev, !status, status ? NULL : diag);
+        status = divide(debates, &out, &out_dev, diag);
+        closed = file_rewrite_close(&out_dev, !status, status ? NULL : diag);
         status = status ? status : closed;
     }
-    closed = file_rewrite_close(&l.train, !status, status ? NULL : diag);
-    arena_free(&l.arena);
-    buffer_free(&l.line);
-    *n_train = l.n_train;
-    *n_dev = l.n_dev;
+    closed = file_rewrite_close(&out, !status, status ? NULL : diag);
     return status ? status : closed;
+}
+
+/* Debates to labelled steps; the model continues them where the labels ask for it. */
+static enum status label(struct distill *d, const char *debates, const char *output, struct debate_steps_summary *s,
+                         struct diag *diag)
+{
+    const struct distill_options *o = d->options;
+    struct debate_steps_options options = {.sources = o->labels, .style = &d->style, .samples = 8};
+    struct record_reader reader = {.stream.fd = -1};
+    struct file_stream out;
+    enum status status = debates && output ? file_count_lines(&options.skip, output, diag) : distill_no_memory(diag);
+    enum status closed;
+
+    options.context = d->context;
+    options.max_new = o->max_new;
+    options.temperature = o->sampling.temperature;
+    options.seed = o->sampling.seed;
+    options.progress = o->progress;
+    options.stop = o->stop;
+    if (!status && (o->labels & STEP_LABELS_MC))
+        status = distill_engine(d, &options.engine, diag);
+    if (!status)
+        status = file_stream_open(&out, output, 1, diag);
+    if (!status) {
+        status = debate_steps_run(&options, debates, &out, &reader, s, diag);
+        closed = file_stream_close(&out, status ? NULL : diag);
+        status = status ? status : closed;
+    }
+    record_close(&reader);
+    engine_free(options.engine);
+    return status;
+}
+
+/* Records with a label that is known. */
+static enum status count_labelled(const char *path, uint64_t *records, uint64_t *labelled, struct diag *diag)
+{
+    struct solutions solutions;
+    struct record_reader reader;
+    const struct record *record;
+    enum status status = record_open(&reader, path, NULL, diag);
+
+    while (!status && !(status = record_next(&reader, &record, diag)) && record) {
+        status = solutions_read(&solutions, record, NULL, &reader.arena, diag);
+        *labelled += !status && solutions.list->steps.labelled;
+        ++*records;
+    }
+    record_close(&reader);
+    return status;
 }
 
 /* ---- Training ---- */
@@ -191,31 +182,46 @@ static enum status measure(struct distill *d, const char *data, struct step_repo
     return status;
 }
 
+static enum status make_data(struct distill *d, const char *data, const char *dev, struct diag *diag)
+{
+    const char *debates = distill_path(d, "prm/debates.jsonl"), *dev_debates = distill_path(d, "prm/dev_debates.jsonl");
+    struct debate_steps_summary s;
+    enum status status = divide_debates(d, debates, dev_debates, diag);
+
+    if (!status)
+        status = label(d, debates, data, &s, diag);
+    return status ? status : label(d, dev_debates, dev, &s, diag);
+}
+
 enum status distill_prm(struct distill *d, enum distill_row row, struct buffer *result, struct diag *diag)
 {
     static const char *const columns[] = {"step", "loss", "accuracy", "num_tokens", NULL};
     const char *folder, *data = distill_path(d, "prm/steps.jsonl"), *dev = distill_path(d, "prm/dev_steps.jsonl");
     struct step_report report;
     struct prm_result r = {0};
-    uint64_t n_train = 0, n_dev = 0;
+    uint64_t records = 0, labelled = 0, dev_records = 0, dev_labelled = 0;
     enum status status = distill_run_folder(d, &folder, "prm", diag);
 
     (void)row;
     if (!status)
         status = distill_use(d, d->options->student, diag);
     if (!status)
-        status = write_labels(d, data, dev, &n_train, &n_dev, diag);
-    if (!status && n_train == 0) {
-        distill_put_left_out(result, "no turn of the debates has a complete solution");
-        distill_say(d, "distill: warning: there is no reward model: no turn of the debates has a complete solution");
+        status = make_data(d, data, dev, diag);
+    if (!status)
+        status = count_labelled(data, &records, &labelled, diag);
+    if (!status)
+        status = count_labelled(dev, &dev_records, &dev_labelled, diag);
+    if (!status && labelled == 0) {
+        distill_put_left_out(result, "the debates give no labelled step");
+        distill_say(d, "distill: warning: there is no reward model: the debates give no labelled step");
         return STATUS_OK;
     }
     if (!status)
         status = train(d, data, &r, diag);
-    buffer_format(result, ",\"records\":%llu,\"held_out_records\":%llu", (unsigned long long)n_train,
-                  (unsigned long long)n_dev);
+    buffer_format(result, ",\"records\":%llu,\"labelled\":%llu,\"held_out_records\":%llu", (unsigned long long)records,
+                  (unsigned long long)labelled, (unsigned long long)dev_records);
     distill_put_metrics(d, "prm", columns, result);
-    if (!status && n_dev) {
+    if (!status && dev_records) {
         status = measure(d, dev, &report, diag);
         buffer_text(result, ",\"held_out\":{");
         if (!status)

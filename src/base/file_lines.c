@@ -108,3 +108,22 @@ void file_lines_close(struct file_lines *lines)
     lines->fd = -1;
     lines->path = NULL;
 }
+
+enum status file_count_lines(uint64_t *n, const char *path, struct diag *diag)
+{
+    struct file_lines lines;
+    enum status status;
+    size_t length;
+    char *line;
+
+    *n = 0;
+    if (!file_exists(path))
+        return STATUS_OK;
+    status = file_lines_open(&lines, path, diag);
+    if (status)
+        return status;
+    while (!(status = file_lines_next(&lines, &line, &length, diag)) && line)
+        *n += !lines.torn;
+    file_lines_close(&lines);
+    return status;
+}

@@ -8,6 +8,7 @@
 #include "distill.h"
 #include "file.h"
 #include "load.h"
+#include "step_labels.h"
 #include "terminal.h"
 #include "train_flags.h"
 #include "transcript.h"
@@ -131,6 +132,11 @@ static const struct arg stage_flags[] = {
      .low = 2,
      .high = 1048576,
      .help = "sft, prm: tokens of a record"},
+    {.name = "labels",
+     .kind = ARG_TEXT,
+     .value = "SOURCES",
+     .otherwise = "debate,equation",
+     .help = "prm: labels of the debates' steps, any of " STEP_LABEL_SOURCES "; kept where they agree"},
     {.name = "prm-epochs",
      .kind = ARG_FLOAT,
      .value = "N",
@@ -355,6 +361,9 @@ static int read_options(struct distill_command *c)
         code = read_rows(c);
     if (code < 0)
         code = train_shape(&o->shape, &c->args);
+    o->labels = step_labels_named(args_text(&c->args, "labels"));
+    if (code < 0 && !o->labels)
+        code = usage(c, "--labels", "expected a list of " STEP_LABEL_SOURCES);
     if (code >= 0)
         return code;
     read_stages(c);

@@ -89,24 +89,6 @@ static void report(const struct debate_steps_summary *s, const struct record_rea
     record_warn(reader, load->quiet);
 }
 
-/* Whole records that an interrupted run left; 0 when there is no file. */
-static enum status count_records(uint64_t *n, const char *path, struct diag *diag)
-{
-    struct file_lines lines;
-    enum status status;
-    size_t length;
-    char *line;
-
-    *n = 0;
-    if (!file_exists(path))
-        return STATUS_OK;
-    status = file_lines_open(&lines, path, diag);
-    while (!status && !(status = file_lines_next(&lines, &line, &length, diag)) && line)
-        *n += !lines.torn;
-    file_lines_close(&lines);
-    return status;
-}
-
 static int label(const char *file, const char *path, struct debate_steps_options *o, int resume,
                  const struct load *load)
 {
@@ -114,7 +96,7 @@ static int label(const char *file, const char *path, struct debate_steps_options
     struct record_reader reader;
     struct file_stream out;
     struct diag diag;
-    enum status status = resume ? count_records(&o->skip, path, &diag) : STATUS_OK, closed;
+    enum status status = resume ? file_count_lines(&o->skip, path, &diag) : STATUS_OK, closed;
 
     if (!status)
         status = file_stream_open(&out, path, resume, &diag);
