@@ -30,6 +30,8 @@ struct select_options {
     int spliced;                      /* also splice */
     double max_spliced;               /* share of the completions' bytes */
     uint64_t budget;                  /* sampled: tokens of round 0 that count, agent by agent; 0: all */
+    const char *match;                /* sampled: debates on the same questions in the same order (others may stand
+                                         between); the budget of each is what that debate generated. NULL: none */
     const struct prompt_style *style; /* how questions are put to the student */
     struct record_options records;
     struct progress *progress;

@@ -118,6 +118,9 @@ mkdir "$dir/mc2"
 head -c 2500 "$dir/mc/labels.jsonl" >"$dir/mc2/labels.jsonl"
 run $mc -o "$dir/mc2" -t 2 --resume
 expect 'labels go on, on other threads, to the same bytes' 'silent && cmp -s "$dir/mc/labels.jsonl" "$dir/mc2/labels.jsonl" && cmp -s "$dir/mc/adapter_model.safetensors" "$dir/mc2/adapter_model.safetensors"'
+cp "$dir/mc/labels.jsonl.config.txt" "$dir/mc2"
+run prm -m $model -f "$dir/few.jsonl" -o "$dir/mc2" --epochs 0.1 --max-len 256 --labels mc,outcome --mc-samples 3 --mc-max-new 6 -q --resume
+expect 'labels do not go on with other settings' 'refused 1 "labels.jsonl" "mc-samples = 2" "mc-samples = 3"'
 run prm -m $model -f "$dir/few.jsonl" --dev "$dir/dev.jsonl" -o "$dir/implicit" --implicit --epochs 1 --max-len 256 -q
 expect 'an implicit reward model' 'silent && has "^step_auc " && grep -q "\"scores\":\[" "$dir/implicit/dev_scores.jsonl" && grep -q "\"beta\":0.05" "$dir/implicit/implicit_prm.json"'
 run score -m $model --prm "$dir/implicit" -f "$dir/implicit/dev_labels.jsonl" -o "$dir/scores.jsonl" -q --max-len 256

@@ -70,6 +70,22 @@ echo '{"prompt": 3' >"$dir/bad.jsonl"
 run tokenizer -f "$dir/bad.jsonl" -o "$dir/x.gguf" -q
 expect 'a record that is no JSON' 'refused 1 "bad.jsonl:1"'
 
+cat >"$dir/chatml.jinja" <<'END'
+{% for message in messages %}{{'<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n'}}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}
+END
+for form in c.gguf c; do
+    run tokenizer -f README.md -o "$dir/$form" --vocab-size 300 --special '<|im_end|>' --special '<|im_start|>' --chat-template "$dir/chatml.jinja" -q
+    echo "{\"model_type\": \"llama\", \"hidden_size\": 16, \"intermediate_size\": 16, \"num_hidden_layers\": 1, \"num_attention_heads\": 2}" >"$dir/tiny.json"
+    run init "$dir/tiny.json" "$dir/chat.gguf" --tokenizer "$dir/$form" -q
+    run run -m "$dir/chat.gguf" --chat -p 'Hello' -n 1 --temp 0 -q
+    turn=$code
+    run inspect "$dir/chat.gguf"
+    expect "$form: with a chat template" '[ $turn -eq 0 ] && grep -q "tokenizer.chat_template .*im_start" "$dir/out"'
+done
+echo 'no template' >"$dir/none.jinja"
+run tokenizer -f README.md -o "$dir/x.gguf" --chat-template "$dir/none.jinja"
+expect 'a chat template that nobody knows' 'refused 1 template'
+
 # ---- A model of it, trained ----
 shape='"hidden_size": 48, "intermediate_size": 96, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2, "max_position_embeddings": 128'
 i=0

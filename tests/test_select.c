@@ -169,6 +169,35 @@ static void budget(void)
     CHECK_MSG(strcmp(outline(), "sampled a 0.500 0.0\nsampled a 0.500 0.2\n") == 0, "%s", outline());
 }
 
+/* The budget of a debate is what another one on its question generated: 25 tokens for a, in spite of what stands
+ * between.
+ */
+static void matched(void)
+{
+    struct select_options o = plain_options(SELECT_SAMPLED);
+    static const char *const four = "{\"id\":\"a\",\"question\":\"Q\",\"gold\":\"12\",\"turns\":["
+                                    "{\"round\":0,\"agent\":0,\"text\":\"" WAY_A "\",\"tokens\":10},"
+                                    "{\"round\":0,\"agent\":1,\"text\":\"" WAY_B "\",\"tokens\":15},"
+                                    "{\"round\":0,\"agent\":2,\"text\":\"6 + 6 = 12\",\"tokens\":1}]}\n";
+    char match[96];
+    FILE *file;
+
+    snprintf(match, sizeof match, "%s.match", in_path);
+    file = fopen(match, "wb");
+    CHECK(file && fprintf(file, "{\"id\":\"z\",\"question\":\"Q\",\"turns\":[]}\n{\"id\":\"a\",\"question\":\"Q\","
+                                "\"turns\":[{\"round\":0,\"agent\":0,\"text\":\"\",\"tokens\":11},"
+                                "{\"round\":1,\"agent\":0,\"text\":\"\",\"tokens\":14}]}\n") > 0);
+    if (file)
+        fclose(file);
+    o.match = match;
+    write_file(four);
+    CHECK_MSG(run(&o) == STATUS_OK, "%s", diag.message);
+    CHECK_MSG(strcmp(outline(), "sampled a 0.500 0.0\nsampled a 0.500 0.1\n") == 0, "%s", outline());
+    write_file(debates);
+    CHECK(run(&o) == STATUS_RANGE && strstr(diag.message, "expected a debate with the id b"));
+    unlink(match);
+}
+
 /* Bare answers only where nothing else is to be had; the shorter of two in tokens when they are known. */
 static void bare_and_short(void)
 {
@@ -357,6 +386,7 @@ int main(void)
     RUN(diverse);
     RUN(answer_and_sampled);
     RUN(budget);
+    RUN(matched);
     RUN(bare_and_short);
     RUN(spliced);
     RUN(splice_bound);

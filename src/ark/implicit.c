@@ -385,19 +385,12 @@ static enum status mark_path(struct buffer *path, const char *folder, struct dia
 enum status implicit_save(const char *folder, double beta, struct diag *diag)
 {
     struct buffer path = {0}, text = {0};
-    struct file_writer writer;
     enum status status = mark_path(&path, folder, diag);
 
     buffer_format(&text, "{\"v\":1,\"beta\":%.17g}\n", beta);
-    if (!status && text.failed)
-        status = diag_fail(diag, STATUS_MEMORY, "%s: out of memory", folder);
     if (!status)
-        status = file_create(&writer, path.data, diag);
-    if (!status) {
-        status = file_write(&writer, text.data, text.length, diag);
-        status = status ? status : file_commit(&writer, diag);
-        file_abandon(&writer);
-    }
+        status = text.failed ? diag_fail(diag, STATUS_MEMORY, "%s: out of memory", folder)
+                             : file_save(path.data, text.data, text.length, diag);
     buffer_free(&path);
     buffer_free(&text);
     return status;

@@ -20,7 +20,9 @@ struct selecting {
     struct transcript transcript;
     struct prompt prompt;
     struct buffer line, text;
-    int writing; /* in the shard */
+    int writing;                /* in the shard */
+    struct record_reader match; /* options->match */
+    uint64_t budget;            /* of this debate */
 };
 
 int select_strategy_named(enum select_strategy *strategy, const char *name)
@@ -169,7 +171,8 @@ static enum status choose_turns(struct selecting *s, struct diag *diag)
     const struct select_options *o = s->options;
     struct select_candidates candidates;
     struct select_splice splice;
-    enum status status = select_candidates(&candidates, &s->transcript, o, s->summary, &s->reader->arena, diag);
+    enum status status =
+        select_candidates(&candidates, &s->transcript, o, s->budget, s->summary, &s->reader->arena, diag);
 
     if (status)
         return status;
@@ -206,6 +209,34 @@ static enum status choose_answer(struct selecting *s, struct diag *diag)
     return write_trace(s, &trace, diag);
 }
 
+/* ---- budgets ---- */
+
+/* Tokens that the matching debate generated; debates on other questions are passed over. */
+static enum status match_budget(struct selecting *s, const struct record *record, struct diag *diag)
+{
+    struct transcript other;
+    const struct record *found;
+    enum status status;
+    size_t i;
+
+    do
+        status = record_next(&s->match, &found, diag);
+    while (!status && found && strcmp(found->id, record->id) != 0);
+    if (!status && !found)
+        return diag_fail(diag, STATUS_RANGE, "%s: expected a debate with the id %.100s, in the order of %.100s:%llu",
+                         s->options->match, record->id, record->path, (unsigned long long)record->line);
+    if (!status)
+        status = transcript_read(&other, found, &s->match.arena, diag);
+    s->budget = 0;
+    for (i = 0; !status && i < other.n_turns; i++) {
+        if (other.turns[i].tokens < 0)
+            return record_fail(found, STATUS_FORMAT, diag, "turn %zu: expected its count of \"tokens\", found null",
+                               i + 1);
+        s->budget += (uint64_t)other.turns[i].tokens;
+    }
+    return status;
+}
+
 /* ---- the file ---- */
 
 static void count_debate(struct select_summary *summary, const struct transcript *t)
@@ -240,6 +271,8 @@ static enum status select_debate(struct selecting *s, const struct record *recor
 
     if (!status)
         status = check_known(s, record, diag);
+    if (!status && s->options->match)
+        status = match_budget(s, record, diag);
     if (!status)
         status = prompt_solve(&s->prompt, s->options->style, &s->transcript.question, &s->reader->arena, diag);
     if (status)
@@ -298,6 +331,7 @@ enum status select_run(const struct select_options *options, const char *path, s
                        struct record_reader *reader, struct select_summary *summary, struct diag *diag)
 {
     struct selecting s = {.options = options, .reader = reader, .out = out, .summary = summary};
+    struct record_options whole = {0, 0, 0, 0};
     uint64_t begin = 0;
     enum status status = record_open(reader, path, &options->records, diag);
 
@@ -307,10 +341,16 @@ enum status select_run(const struct select_options *options, const char *path, s
         reader->begin = 0;
     }
     s.writing = begin == 0;
+    s.budget = options->budget;
+    s.match.stream.fd = -1;
+    if (!status && options->match)
+        status = record_open(&s.match, options->match, &whole, diag);
     if (!status)
         status = work(&s, begin, diag);
     if (!s.writing)
         enter_shard(&s);
+    if (options->match)
+        record_close(&s.match);
     buffer_free(&s.line);
     buffer_free(&s.text);
     return status;

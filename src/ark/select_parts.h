@@ -29,10 +29,11 @@ struct select_candidates {
 
 #define SELECT_MAX_K 64
 
-/* The usable turns of a debate; the others are counted by reason. */
+/* The usable turns of a debate; the others are counted by reason. budget: tokens of round 0 that count when sampling,
+ * 0: all. */
 enum status select_candidates(struct select_candidates *c, const struct transcript *transcript,
-                              const struct select_options *options, struct select_summary *summary, struct arena *arena,
-                              struct diag *diag);
+                              const struct select_options *options, uint64_t budget, struct select_summary *summary,
+                              struct arena *arena, struct diag *diag);
 /* Takes up to k: the smallest, then each time the one that is farthest from those taken. */
 void select_diverse(struct select_candidates *c, size_t k, double distance, struct select_summary *summary);
 

@@ -54,12 +54,12 @@ static enum status is_bare(int *bare, const char *text, size_t length, struct ar
 }
 
 /* May this turn be used at all? Counts why not. */
-static int usable(const struct transcript_turn *turn, const struct select_options *o, uint64_t *budget,
+static int usable(const struct transcript_turn *turn, const struct select_options *o, int bounded, uint64_t *budget,
                   struct select_summary *summary)
 {
     enum select_reason reason;
 
-    if (o->strategy == SELECT_SAMPLED && o->budget && turn->round == 0) {
+    if (o->strategy == SELECT_SAMPLED && bounded && turn->round == 0) {
         uint64_t tokens = turn->tokens > 0 ? (uint64_t)turn->tokens : 0;
 
         if (tokens > *budget) { /* and nothing behind it either */
@@ -168,10 +168,10 @@ static enum status add_candidate(struct select_candidates *c, const struct trans
 }
 
 enum status select_candidates(struct select_candidates *c, const struct transcript *t, const struct select_options *o,
-                              struct select_summary *summary, struct arena *arena, struct diag *diag)
+                              uint64_t budget, struct select_summary *summary, struct arena *arena, struct diag *diag)
 {
     unsigned char was_wrong[TRANSCRIPT_MAX_AGENTS] = {0};
-    uint64_t budget = o->budget;
+    int bounded = budget > 0;
     enum status status = STATUS_OK;
     size_t i;
 
@@ -182,7 +182,7 @@ enum status select_candidates(struct select_candidates *c, const struct transcri
     for (i = 0; i < t->n_turns && !status; i++) {
         const struct transcript_turn *turn = &t->turns[i];
 
-        if (usable(turn, o, &budget, summary))
+        if (usable(turn, o, bounded, &budget, summary))
             status = add_candidate(c, t, turn, was_wrong[turn->agent], summary, diag);
         was_wrong[turn->agent] |= turn->correct == 0;
     }

@@ -179,11 +179,11 @@ static int prepare_data(struct prm_command *c)
 
     terminal_prepare();
     terminal_progress(&c->progress, c->load.quiet);
-    code = labels_prepare(&c->options.data, &c->data_path, args_text(&c->args, "file"), "labels.jsonl",
+    code = labels_prepare(&c->options.data, &c->data_path, args_text(&c->args, "file"), "labels.jsonl", c->config.data,
                           &c->options.format, &c->load, &c->args, &c->progress);
     if (code < 0 && c->options.dev)
-        code = labels_prepare(&c->options.dev, &c->dev_path, c->options.dev, "dev_labels.jsonl", &c->options.format,
-                              &c->load, &c->args, &c->progress);
+        code = labels_prepare(&c->options.dev, &c->dev_path, c->options.dev, "dev_labels.jsonl", c->config.data,
+                              &c->options.format, &c->load, &c->args, &c->progress);
     return code;
 }
 

@@ -63,6 +63,10 @@ static const struct arg own_flags[] = {
      .low = 0,
      .high = 1e15,
      .help = "sampled: tokens of round 0 that count per debate (0: all)"},
+    {.name = "match",
+     .kind = ARG_TEXT,
+     .value = "DEBATES",
+     .help = "sampled: as many tokens as these debates on the same questions generated"},
     {.name = "model",
      .alias = "-m",
      .kind = ARG_TEXT,
@@ -141,6 +145,11 @@ static int read_options(struct select_command *c)
     o->spliced = args_flag(args, "spliced");
     o->max_spliced = args_float(args, "max-spliced");
     o->budget = (uint64_t)args_int(args, "budget");
+    o->match = args_text(args, "match");
+    if (o->match && o->strategy != SELECT_SAMPLED) {
+        fprintf(stderr, "arklet select: --match: goes with --strategy sampled alone\n");
+        return 2;
+    }
     o->progress = &c->progress;
     o->stop = terminal_interrupted;
     c->quiet = args_flag(args, "quiet");

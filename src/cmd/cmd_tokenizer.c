@@ -2,11 +2,14 @@
 #include <stdio.h>
 #include <string.h>
 #include "args.h"
+#include "chat.h"
 #include "cmd.h"
+#include "file.h"
 #include "terminal.h"
 #include "tokenizer_train.h"
 
 #define DEFAULT_SPECIAL "<|endoftext|>"
+#define MAX_TEMPLATE    ((size_t)1 << 20)
 
 static const struct arg own_flags[] = {
     {.name = "file",
@@ -44,6 +47,10 @@ static const struct arg own_flags[] = {
      .help = "the special token that ends a text; default: the first"},
     {.name = "bos", .kind = ARG_TEXT, .value = "TEXT", .help = "the special token that begins a text; default: EOS"},
     {.name = "add-bos", .kind = ARG_FLAG, .help = "BOS in front of every text"},
+    {.name = "chat-template",
+     .kind = ARG_TEXT,
+     .value = "FILE",
+     .help = "a chat template (Jinja) to go with the vocabulary"},
     {.name = "min-count",
      .alias = "--min-frequency",
      .kind = ARG_INT,
@@ -124,6 +131,19 @@ static enum status train(const struct args *args, struct tokenizer_trainer *trai
     return status;
 }
 
+/* The file of --chat-template, which must be one that the program can render. */
+static enum status read_template(const char *path, struct buffer *text, struct tokenizer_train_options *options,
+                                 struct diag *diag)
+{
+    struct chat_template chat;
+    enum status status = path ? file_read(text, path, MAX_TEMPLATE, diag) : STATUS_OK;
+
+    if (status || !path)
+        return status;
+    options->chat_template = (struct span){text->length ? text->data : "", text->length};
+    return chat_recognise(&chat, options->chat_template.text, text->length, diag);
+}
+
 static int tokenizer(const struct args *args)
 {
     struct tokenizer_train_options options = {.pre = args_text(args, "pre"),
@@ -131,18 +151,22 @@ static int tokenizer(const struct args *args)
                                               .min_count = (uint64_t)args_int(args, "min-count")};
     const char **specials = memory_alloc((args_count(args, "special") + 1) * sizeof *specials);
     struct tokenizer_trainer *trainer = NULL;
+    struct buffer template = {0};
     struct diag diag;
     enum status status;
 
     if (specials) {
         set_specials(args, specials, &options);
-        status = tokenizer_trainer_create(&trainer, &options, &diag);
+        status = read_template(args_text(args, "chat-template"), &template, &options, &diag);
     } else {
         status = diag_fail(&diag, STATUS_MEMORY, "no memory for the special tokens");
     }
     if (!status)
+        status = tokenizer_trainer_create(&trainer, &options, &diag);
+    if (!status)
         status = train(args, trainer, &diag);
     tokenizer_trainer_free(trainer);
+    buffer_free(&template);
     memory_free(specials);
     return status ? cmd_fail(&diag) : 0;
 }

@@ -5,6 +5,7 @@
 #include <string.h>
 #include "cmd.h"
 #include "debate_steps.h"
+#include "file.h"
 #include "record_flags.h"
 #include "terminal.h"
 
@@ -69,12 +70,23 @@ static int create_engine(struct debate_steps_options *o, const struct example_fo
                          struct diag *diag)
 {
     struct engine_options options = {.max_sequences = MC_SEQUENCES, .chunk = 256, .keep = MC_SEQUENCES};
+    struct engine_plan plan;
 
     o->context = format->max_len + o->max_new;
     o->context = o->context < load->context ? o->context : load->context;
     options.context = o->context;
     options.k_type = load->k_type;
     options.v_type = load->v_type;
+    plan = engine_plan(&load->model->config, &load->exec, &options);
+    if (load->mem_limit && load->model->weight_bytes + plan.bytes > load->mem_limit) {
+        fprintf(stderr,
+                "arklet prm: --mem-limit %s: weights and continuations take %.1f MB; a smaller --max-len fits\n",
+                load->limit_text, (double)(load->model->weight_bytes + plan.bytes) / 1048576.0);
+        return 1;
+    }
+    if (!load->quiet)
+        fprintf(stderr, "labels: weights %.1f MB + cache and work of %d continuations %.1f MB\n",
+                (double)load->model->weight_bytes / 1048576.0, MC_SEQUENCES, (double)plan.bytes / 1048576.0);
     return engine_create(&o->engine, load->model, &load->exec, &options, diag) ? cmd_fail(diag) : -1;
 }
 
@@ -122,7 +134,38 @@ int labels_check(const struct args *args)
     return 2;
 }
 
-int labels_prepare(const char **path, struct buffer *buffer, const char *file, const char *name,
+/* Settings stand beside the labels; with --resume they must be the same. */
+static int check_config(const char *path, const char *config, int resume)
+{
+    struct buffer name = {0}, old = {0};
+    struct diag diag;
+    enum status status;
+    size_t same = 0, line;
+
+    buffer_format(&name, "%s.config.txt", path);
+    status = name.failed ? diag_fail(&diag, STATUS_MEMORY, "%s: out of memory", path) : STATUS_OK;
+    resume = resume && !status && file_exists(name.data);
+    if (resume)
+        status = file_read(&old, name.data, 0, &diag);
+    else if (!status)
+        status = file_save(name.data, config, strlen(config), &diag);
+    if (resume && !status && (old.length != strlen(config) || memcmp(old.data, config, old.length) != 0)) {
+        const char *before = old.data ? old.data : "";
+
+        while (before[same] && before[same] == config[same])
+            same++;
+        for (line = same; line && config[line - 1] != '\n'; line--)
+            ;
+        status = diag_fail(
+            &diag, STATUS_FORMAT, "%s: expected the settings of the run that made it, '%.*s', found '%.*s'", path,
+            (int)strcspn(before + line, "\n"), before + line, (int)strcspn(config + line, "\n"), config + line);
+    }
+    buffer_free(&name);
+    buffer_free(&old);
+    return status ? cmd_fail(&diag) : -1;
+}
+
+int labels_prepare(const char **path, struct buffer *buffer, const char *file, const char *name, const char *config,
                    const struct example_format *format, const struct load *load, const struct args *args,
                    struct progress *progress)
 {
@@ -150,7 +193,8 @@ int labels_prepare(const char **path, struct buffer *buffer, const char *file, c
     o.temperature = (float)args_float(args, "mc-temp");
     o.seed = (uint64_t)args_int(args, "seed");
     o.records.skip_bad = args_flag(args, "skip-bad");
-    if (o.sources & STEP_LABELS_MC)
+    code = check_config(*path, config, args_flag(args, "resume"));
+    if (code < 0 && o.sources & STEP_LABELS_MC)
         code = create_engine(&o, format, load, &diag);
     if (code < 0)
         code = label(file, *path, &o, args_flag(args, "resume"), load);

@@ -13,9 +13,9 @@ extern const struct arg args_labels[];
 /* Are the sources of --labels known ones? */
 int labels_check(const struct args *args);
 /* When the file holds debates (told by its first record) labels them into <output>/<name> and lets *path point to that,
- * written into `buffer`; else *path is the file itself. Reports in one line on standard error and returns an exit code,
- * or -1 to go on. */
-int labels_prepare(const char **path, struct buffer *buffer, const char *file, const char *name,
+ * written into `buffer`; else *path is the file itself. `config`: the settings, which must be those of the run that is
+ * gone on with. Reports in one line on standard error and returns an exit code, or -1 to go on. */
+int labels_prepare(const char **path, struct buffer *buffer, const char *file, const char *name, const char *config,
                    const struct example_format *format, const struct load *load, const struct args *args,
                    struct progress *progress);
 

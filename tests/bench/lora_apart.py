@@ -2,11 +2,13 @@
 """Is a LoRA kept apart on a quantised base as good as merging it first and quantising the sum?
 
     python3 tests/bench/lora_apart.py WORK [--data ../shared/data] [--arklet ./arklet] [--bases 2] [--seeds 3] [-t 2]
-                                      [--types Q8_0,Q4_0,Q4_K_M] [--base-tokens 1500000] [--tune-tokens 120000]
+                                      [--types Q8_0,Q4_0,Q4_K_M] [--base-tokens 700000] [--tune-tokens 60000]
+                                      [--base MODEL.gguf ...]
 
-Small models (llama, dim 256, 3 layers, so that blocks of 256 fit) are made and trained by arklet on one kind of text
-(GSM8K training problems), then adapters (rank 8, all matrices) on another (HotpotQA paragraphs); the perplexity is that
-of paragraphs of other questions. One adapter per base and seed is trained on the F32 base, and one on each quantised base.
+Bases are float models given with --base, or small ones (llama, dim 256, 3 layers, so that blocks of 256 fit) that arklet
+makes and trains on one kind of text (GSM8K training problems). Adapters (rank 8, all matrices) are trained on another
+(HotpotQA paragraphs); the perplexity is that of paragraphs of other questions. One adapter per base and seed is trained on
+the float base, and one on each quantised base.
 
 For each type, with B the F32 base, A its adapter, q() quantisation, and Aq the adapter trained on q(B):
     float     B + A in F16                        nothing quantised: what the adapter can do
@@ -109,6 +111,8 @@ def prepare(work):
 # ---- Models ----
 
 def train_base(work, index):
+    if work.args.base:
+        return work.args.base[index - 1]
     vocabulary = work.make("vocabulary.gguf", "tokenizer", "-f", work.path("vocabulary.txt"), "-o",
                            work.path("vocabulary.gguf"), "--vocab-size", 1024)
     with open(work.path("config.json"), "w", encoding="utf-8") as file:
@@ -180,12 +184,14 @@ def main():
     parser.add_argument("--data", default="../shared/data")
     parser.add_argument("--arklet", default="./arklet")
     parser.add_argument("--bases", type=int, default=2)
+    parser.add_argument("--base", action="append", help="a trained float model; repeatable")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--types", default="Q8_0,Q4_0,Q4_K_M")
-    parser.add_argument("--base-tokens", type=int, default=1500000)
-    parser.add_argument("--tune-tokens", type=int, default=120000)
+    parser.add_argument("--base-tokens", type=int, default=700000)
+    parser.add_argument("--tune-tokens", type=int, default=60000)
     parser.add_argument("-t", "--threads", type=int, default=2)
     args = parser.parse_args()
+    args.bases = len(args.base) if args.base else args.bases
     work = Work(args)
     prepare(work)
     results = []

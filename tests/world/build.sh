@@ -60,6 +60,20 @@ make_turns() {
     make_file "$1-all.jsonl" cat "$1.jsonl" "$1-turns.jsonl"
 }
 
+# MODEL STAGE: is the result of this stage, or of one that comes after it, among the kept ones? Takes its own.
+is_kept() {
+    if [ -f "$kept/$1-$2.gguf" ]; then
+        mkdir -p "$dir/$1-$2"
+        cp "$kept/$1-$2.gguf" "$dir/$1-$2/model.gguf"
+        return 0
+    fi
+    for later in "$kept/$1"-*.gguf; do
+        number=${later##*-}
+        [ -f "$later" ] && [ "${number%.gguf}" -gt "$2" ] && return 0
+    done
+    return 1
+}
+
 train() {
     name=$1 stage=$2 seed=$3 count=$4 peers=${10} lr=${11} schedule=${12}
     run=$dir/$name-$stage from=$dir/$name-$((stage - 1))/model.gguf
@@ -69,10 +83,8 @@ train() {
         run=$dir/$name-probe probe="--epochs 0.08 --warmup 0.4 -q" # of 250 steps, 8 of them to warm up
     fi
     [ -f "$run/model.gguf" ] && return
-    if [ -z "$PROBE$FROM_NOTHING" ] && [ -f "$kept/$name-$stage.gguf" ]; then
-        mkdir -p "$run"
-        cp "$kept/$name-$stage.gguf" "$run/model.gguf"
-        return
+    if [ -z "$PROBE$FROM_NOTHING" ] && is_kept "$name" "$stage"; then
+        return 0
     fi
     [ -f "$from" ] || { [ "$stage" -gt 1 ] && return; init_model "$name"; }
     data=$dir/$name-$stage.jsonl
