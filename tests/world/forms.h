@@ -4,8 +4,8 @@
  *                                        {1} {2} numbers  {V} {v} "reads", "read"
  *
  * Of the wordings of a clause the common ones come first; one behind them is held out: only the out-of-distribution
- * test of sentence forms uses it. A number never stands at the beginning of a story, so that each has a space before
- * it. */
+ * test of sentence forms uses it, in words that the common ones have too. A number never stands at the beginning of a
+ * story, so that each has a space before it. */
 #ifndef ARKLET_WORLD_FORMS_H
 #define ARKLET_WORLD_FORMS_H
 
