@@ -20,7 +20,12 @@
 #include "trainer.h"
 
 enum grpo_mode { GRPO_PAD, GRPO_PURE, GRPO_GRPO };
-enum grpo_loss { GRPO_LOSS_CONSTANT /* divides by B x max_new */, GRPO_LOSS_DAPO /* by the batch's response tokens */ };
+/* What the sum over a batch of B samples is divided by:
+ *   constant  B max_new                                                    (Dr. GRPO, arXiv 2503.20783)
+ *   sample    B and each sample's own tokens                               (GRPO, arXiv 2402.03300)
+ *   dapo      the response tokens of the batch, masked samples left out    (DAPO, arXiv 2503.14476)
+ *   sequence  B; one surrogate a sample, its ratio that of the whole text  (mode grpo) */
+enum grpo_loss { GRPO_LOSS_CONSTANT, GRPO_LOSS_SAMPLE, GRPO_LOSS_DAPO, GRPO_LOSS_SEQUENCE };
 enum grpo_truncated { TRUNCATED_MASK, TRUNCATED_PENALISE, TRUNCATED_KEEP };
 
 /* Where questions come from. */
@@ -45,6 +50,7 @@ struct grpo_options {
     size_t max_new;
     double temperature; /* of sampling; log-probabilities are taken at 1 */
     double kl_beta;     /* 0: off; k3 estimator against the base */
+    int kl_corrected;   /* see struct grpo_objective */
     double clip_eps, clip_eps_high;
     size_t updates_per_rollout;
     size_t resample; /* groups without signal are replaced up to so many times per step */
@@ -72,12 +78,33 @@ struct grpo_result {
     double rollout_seconds, score_seconds, train_seconds;
 };
 
-/* Surrogate loss of one token and its derivative: -min(q A, clip(q, 1 - low, 1 + high) A), q = exp(logp - old). Returns
- * the loss; *slope = d loss / d logp; *clipped is 1 where the clip holds. */
-double grpo_clip(double logp, double old, double advantage, double low, double high, double *slope, int *clipped);
-/* k3 estimate of KL(pi || ref) at a sampled token (Schulman 2020): exp(ref - logp) - (ref - logp) - 1; *slope = d / d
- * logp. */
-double grpo_k3(double logp, double reference, double *slope);
+/* The policy loss of a batch, a sum over the tokens of its samples that are not masked. */
+struct grpo_objective {
+    enum grpo_loss loss;
+    double clip_eps, clip_eps_high; /* the ratio's clip: [1 - clip_eps, 1 + clip_eps_high] */
+    double kl_beta;                 /* of the KL to the reference; 0: none */
+    int kl_corrected;               /* k3 times the ratio */
+    double n_samples, max_new;      /* B, masked samples counted */
+    double n_tokens;                /* response tokens of the batch, masked samples left out */
+};
+
+struct grpo_token {
+    double logp, old, reference; /* reference NaN: none, no KL */
+    double log_ratio;            /* logp - old, or its sum over the sample's tokens (sequence) */
+    double advantage;
+    size_t length; /* tokens of its sample */
+};
+
+struct grpo_term {
+    double loss, slope; /* the token's part of the batch's loss; d loss / d logp */
+    double kl;          /* the KL's estimate at this token, 0 without reference */
+    int clipped;        /* the clip holds: no gradient of the surrogate */
+};
+
+/* (-min(q A, clip(q) A) + beta k3) / divisor, with q = exp(log_ratio) and, of KL(pi || ref) at a sampled token, the
+ * estimate k3 = exp(ref - logp) - (ref - logp) - 1 (Schulman 2020), times q when it is corrected: only then is the
+ * expected gradient that of the KL itself, on fresh samples too (arXiv 2512.02556). */
+struct grpo_term grpo_token_loss(const struct grpo_objective *objective, const struct grpo_token *token);
 
 /* Trains the adapter in place. */
 enum status grpo_run(struct model *model, struct adapter *policy, const struct exec *exec,

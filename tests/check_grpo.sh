@@ -1,8 +1,7 @@
 #!/bin/sh
-# grpo as a user meets it: the modes, the same bytes on other threads and after a kill, lengths, bad input. ARKLET names
-# the program.
+# grpo as a user meets it: rewards that rise, the modes, the same bytes on other threads and after a kill, lengths, bad
+# input. ARKLET names the program.
 arklet=${ARKLET:-./arklet}
-model=fixtures/models/qwen3/model.gguf
 dir=$(mktemp -d) || exit 1
 trap 'rm -rf "$dir"' EXIT
 failed=0
@@ -20,16 +19,31 @@ refused() {
     shift
     for word in "$@"; do grep -q -e "$word" "$dir/err" || return 1; done
 }
-i=0
-while [ $((i += 1)) -le 9 ]; do
-    echo "{\"question\": \"Ann has $i apples and gets 2. How many?\", \"answer\": \"#### $((i + 2))\"}"
-done >"$dir/q.jsonl"
+# Sums, and a model that was taught a right and a wrong answer to each: groups then differ within themselves.
+awk -v q="$dir/q.jsonl" -v t="$dir/t.jsonl" -v s="$dir/s.jsonl" 'BEGIN {
+    for (a = 1; a <= 9; a++) {
+        question = "Ann has " a " apples and gets 2. How many?"
+        printf "{\"question\":\"%s\",\"answer\":\"#### %d\"}\n", question, a + 2 >q
+        for (n = 2; n <= 3; n++) {
+            head = "{\"prompt\":\"Question: " question "\\n\\nSolution:\\n\\n\","
+            printf "%s\"completion\":\"#### %d\"}\n", head, a + n >t
+            printf "%s\"completions\":[\"#### %d\"],\"labels\":[%s]}\n", head, a + n, n == 2 ? "true" : "false" >s
+        }
+    }
+}'
+"$arklet" sft --full -q -m fixtures/models/qwen3/model.gguf -f "$dir/t.jsonl" -o "$dir/base" --epochs 40 --batch 9 --lr 5e-3 >"$dir/out" 2>"$dir/err"
+code=$?
+expect 'a model that knows two answers' '[ $code -eq 0 ]'
+model=$dir/base/model.gguf
+"$arklet" prm -q -m "$model" -f "$dir/s.jsonl" -o "$dir/prm" --epochs 2 --batch 9 --rank 2 --lr 1e-2 >"$dir/out" 2>"$dir/err"
+code=$?
+expect 'a reward model' '[ $code -eq 0 ]'
 # Takes the place of its (sub)shell, so that a kill meets the program.
 start() {
     out=$1
     shift
-    exec "$arklet" grpo -m $model -f "$dir/q.jsonl" -o "$dir/$out" --prompts 3 --group 4 --max-new 10 --truncated keep --lr 1e-2 \
-        --rank 2 -q "$@" >"$dir/out" 2>"$dir/err" </dev/null
+    exec "$arklet" grpo -m "$model" -f "$dir/q.jsonl" -o "$dir/$out" --prompts 3 --group 4 --max-new 12 --truncated keep --lr 3e-3 --warmup 0 \
+        --rank 4 -q "$@" >"$dir/out" 2>"$dir/err" </dev/null
 }
 grpo() {
     (start "$@")
@@ -41,30 +55,57 @@ same() {
         [ "$(sed 's/,[^,]*$//' "$dir/$1/metrics.csv")" = "$(sed 's/,[^,]*$//' "$dir/$2/metrics.csv")" ]
 }
 
-grpo whole --epochs 2 --kl-beta 0.01 -t 1 --save-every 1 --dev "$dir/q.jsonl" --eval-every 2
+# A column of metrics.csv, without its head.
+column() {
+    awk -F, -v name="$2" 'NR == 1 { for (i = 1; i <= NF; i++) if ($i == name) c = i } NR > 1 { print $c }' "$dir/$1/metrics.csv"
+}
+silent() { # are there rows without a gradient?
+    column "$1" grad_norm | grep -qx 0
+}
+
+grpo toy --prompts 9 --group 8 --steps 24 --schedule constant --resample 0
+rise=$(column toy reward | awk '{ s[NR] = $1 } END { for (i = 1; i <= 5; i++) d += s[NR - 5 + i] - s[i]; print d / 5 }')
+expect "the reward rises (by $rise)" '[ $code -eq 0 ] && awk "BEGIN { exit !($rise > 0.2) }"'
+grpo whole --epochs 2 --kl-beta 0.01 --prm "$dir/prm" -t 1 --save-every 1 --dev "$dir/q.jsonl" --eval-every 2
 expect 'two passes over nine questions, three a step' '[ $code -eq 0 ] && [ "$(wc -l <"$dir/whole/metrics.csv")" -eq 7 ] &&
-    head -n 1 "$dir/whole/metrics.csv" | grep -q "step,.*reward,reward_std.*kl,entropy,completions/mean_length"'
-grpo threads --epochs 2 --kl-beta 0.01 -t 3 --save-every 1 --dev "$dir/q.jsonl" --eval-every 2
+    head -n 1 "$dir/whole/metrics.csv" | grep -q "step,loss,reward,reward_std.*kl,entropy,completions/mean_length" &&
+    ! silent whole'
+grpo threads --epochs 2 --kl-beta 0.01 --prm "$dir/prm" -t 3 --save-every 1 --dev "$dir/q.jsonl" --eval-every 2
 expect 'the same on three threads' '[ $code -eq 0 ] && same whole threads'
 tries=0
 while [ $((tries += 1)) -le 20 ]; do
-    start killed --epochs 2 --kl-beta 0.01 -t 1 --save-every 1 --dev "$dir/q.jsonl" --eval-every 2 --resume &
+    start killed --epochs 2 --kl-beta 0.01 --prm "$dir/prm" -t 1 --save-every 1 --dev "$dir/q.jsonl" --eval-every 2 --resume &
     pid=$!
     sleep "0.0$((tries % 10))"
     kill -9 $pid 2>/dev/null
     wait $pid 2>/dev/null
 done
-grpo killed --epochs 2 --kl-beta 0.01 -t 1 --save-every 1 --dev "$dir/q.jsonl" --eval-every 2 --resume
+grpo killed --epochs 2 --kl-beta 0.01 --prm "$dir/prm" -t 1 --save-every 1 --dev "$dir/q.jsonl" --eval-every 2 --resume
 expect 'killed and resumed' '[ $code -eq 0 ] && same whole killed'
 for mode in pure grpo; do
-    grpo $mode --mode $mode --steps 2 --kl-beta 0.001
-    expect "mode $mode" '[ $code -eq 0 ] && [ "$(wc -l <"$dir/$mode/metrics.csv")" -eq 3 ] && ! same whole $mode'
+    grpo $mode --mode $mode --steps 2 --kl-beta 0.001 --prm "$dir/prm"
+    expect "mode $mode" '[ $code -eq 0 ] && [ "$(wc -l <"$dir/$mode/metrics.csv")" -eq 3 ] && ! silent $mode && ! same whole $mode'
 done
+grpo constant --steps 2 --updates-per-rollout 2 --prm "$dir/prm"
+for flags in '--loss sample' '--loss dapo' '--credit vppo' '--credit outcome' '--lambda-p 1' '--kl-beta 0.1' \
+    '--clip-eps 0.01 --clip-eps-high 0.01' '--temp 0.8'; do
+    grpo other --steps 2 --updates-per-rollout 2 --prm "$dir/prm" $flags
+    expect "$flags" '[ $code -eq 0 ] && ! silent other && ! same constant other'
+    rm -rf "$dir/other"
+done
+grpo kl --steps 2 --kl-beta 0.1
+grpo corrected --steps 2 --kl-beta 0.1 --kl-corrected
+expect "the corrected KL" '[ $code -eq 0 ] && ! same kl corrected'
+# A ratio of 1 in exact arithmetic: no clip, however narrow, can hold in the first update on fresh samples.
+grpo narrow --steps 1 --clip-eps 0 --clip-eps-high 0 --temp 0.7
+expect 'the first update has ratios of exactly 1' '[ $code -eq 0 ] && ! silent narrow && [ "$(column narrow clip_ratio/region_mean)" = 0 ]'
+grpo twice --steps 1 --clip-eps 0 --clip-eps-high 0 --temp 0.7 --updates-per-rollout 2
+expect 'the second one has not' '[ $code -eq 0 ] && column twice clip_ratio/region_mean | grep -q "^0[.].*[1-9]"'
 grpo x --epochs 1 --steps 2
 expect 'epochs and steps' 'refused 2 epochs steps'
 grpo x --max-len 10
 expect 'no room for a prompt' 'refused 2 max-len "found 10"'
-grpo x --max-len 12
+grpo x --max-len 14
 expect 'only longer questions' 'refused 1 q.jsonl "at most 2 tokens"'
 grpo x -c 20 --max-new 16
 expect 'a context that is too small' 'refused 1 "longest prompt" "context of 20"'

@@ -13,15 +13,34 @@
 
 /* ---- The policy loss ---- */
 
-static double divisor(const struct grpo *g, const struct grpo_sample *s)
+static double response_tokens(const struct grpo *g)
 {
-    double batch = (double)(g->n_groups * g->options->group);
+    double n = 0;
+    size_t i, j;
 
-    if (g->options->mode == GRPO_PURE)
-        return batch * (double)s->rollout.n_tokens;
-    if (g->options->mode == GRPO_GRPO)
-        return batch;
-    return g->options->loss == GRPO_LOSS_DAPO ? g->norm : batch * (double)g->options->max_new;
+    for (i = 0; i < g->n_groups; i++)
+        for (j = 0; j < g->options->group; j++)
+            n += g->groups[i].samples[j].masked ? 0 : (double)g->groups[i].samples[j].rollout.n_tokens;
+    return n > 0 ? n : 1;
+}
+
+static struct grpo_objective objective_of(const struct grpo *g)
+{
+    const struct grpo_options *o = g->options;
+    struct grpo_objective objective = {o->loss, o->clip_eps, o->clip_eps_high, o->kl_beta, o->kl_corrected, 0, 0, 0};
+
+    if (o->mode != GRPO_PAD)
+        objective.clip_eps_high = o->clip_eps;
+    if (o->mode == GRPO_PURE) { /* its KL is part of the reward */
+        objective.loss = GRPO_LOSS_SAMPLE;
+        objective.kl_beta = 0;
+    } else if (o->mode == GRPO_GRPO) {
+        objective.loss = GRPO_LOSS_SEQUENCE;
+    }
+    objective.n_samples = (double)(g->n_groups * o->group);
+    objective.max_new = (double)o->max_new;
+    objective.n_tokens = response_tokens(g);
+    return objective;
 }
 
 /* Coefficients of a chunk: minus the derivative of the loss with respect to each log-probability. */
@@ -29,28 +48,27 @@ static void coefficients(void *context, size_t first, size_t n, const float *log
                          float *coefficient)
 {
     struct grpo *g = context;
-    const struct grpo_options *o = g->options;
     size_t i;
 
     for (i = 0; i < n; i++) {
         const struct grpo_sample *s = g->owner[first + i];
         size_t t = g->index[first + i];
-        double logp = (double)logprob[i], old = (double)s->rollout.logprobs[t], slope, kl_slope = 0;
-        int clipped;
+        struct grpo_token token = {
+            (double)logprob[i], (double)s->rollout.logprobs[t], NAN, s->ratio_log, s->advantage[t],
+            s->rollout.n_tokens};
+        struct grpo_term term;
 
-        if (o->mode == GRPO_GRPO)
-            grpo_clip(s->ratio_log, 0, s->advantage[t], o->clip_eps, o->clip_eps, &slope, &clipped);
-        else
-            grpo_clip(logp, old, s->advantage[t], o->clip_eps, o->mode == GRPO_PURE ? o->clip_eps : o->clip_eps_high,
-                      &slope, &clipped);
+        if (g->objective.loss != GRPO_LOSS_SEQUENCE)
+            token.log_ratio = token.logp - token.old;
         if (s->reference)
-            g->kl += grpo_k3(logp, (double)s->reference[t], &kl_slope);
-        g->clipped += clipped;
+            token.reference = (double)s->reference[t];
+        term = grpo_token_loss(&g->objective, &token);
+        g->loss += term.loss;
+        g->kl += term.kl;
+        g->clipped += term.clipped;
         g->entropy += (double)entropy[i];
         g->n_positions++;
-        if (o->mode != GRPO_PURE)
-            slope += o->kl_beta * kl_slope;
-        coefficient[i] = (float)(-slope / divisor(g, s));
+        coefficient[i] = (float)-term.slope;
     }
 }
 
@@ -147,18 +165,7 @@ static enum status renew_old(struct grpo *g, struct grpo_group *group, struct di
 static void clear_sums(struct grpo *g)
 {
     g->reward = g->reward_deviation = g->prm_reward = g->right = g->kl = g->entropy = g->length = g->truncated = 0;
-    g->clipped = g->n_positions = 0;
-}
-
-static double response_tokens(const struct grpo *g)
-{
-    double n = 0;
-    size_t i, j;
-
-    for (i = 0; i < g->n_groups; i++)
-        for (j = 0; j < g->options->group; j++)
-            n += g->groups[i].samples[j].masked ? 0 : (double)g->groups[i].samples[j].rollout.n_tokens;
-    return n > 0 ? n : 1;
+    g->clipped = g->n_positions = g->loss = 0;
 }
 
 static enum status update(struct grpo *g, struct diag *diag)
@@ -167,7 +174,8 @@ static enum status update(struct grpo *g, struct diag *diag)
     size_t i;
 
     trainer_begin_step(g->trainer);
-    g->norm = response_tokens(g);
+    g->objective = objective_of(g);
+    g->loss = 0; /* of the last update */
     for (i = 0; i < g->n_groups && !status; i++)
         status = train_group(g, &g->groups[i], diag);
     return status ? status : trainer_end_step(g->trainer, diag);
@@ -206,7 +214,7 @@ static enum status grpo_step(void *context, struct diag *diag)
 /* ---- What the loop asks for ---- */
 
 #define COLUMNS                                                                                                        \
-    "reward,reward_std,rewards/answer/mean,rewards/prm/mean,kl,entropy,completions/mean_length,"                       \
+    "loss,reward,reward_std,rewards/answer/mean,rewards/prm/mean,kl,entropy,completions/mean_length,"                  \
     "completions/clipped_ratio,frac_reward_zero_std,clip_ratio/region_mean"
 
 static void write_row(void *context, struct metrics *metrics)
@@ -214,6 +222,7 @@ static void write_row(void *context, struct metrics *metrics)
     const struct grpo *g = context;
     double groups = (double)g->n_sampled, samples = groups * (double)g->options->group;
 
+    metrics_number(metrics, g->n_positions ? g->loss : NAN);
     metrics_number(metrics, g->reward / groups);
     metrics_number(metrics, g->reward_deviation / groups);
     metrics_number(metrics, g->right / samples);

@@ -1,20 +1,59 @@
-/* grpo_loss.c - the loss of one token: clipped surrogate and KL estimate, with derivatives. */
+/* grpo_loss.c - the loss of one token: clipped surrogate and KL estimate, with derivatives; formulas in grpo.h. */
 #include <math.h>
 #include "grpo.h"
 
-double grpo_clip(double logp, double old, double advantage, double low, double high, double *slope, int *clipped)
+static double divisor(const struct grpo_objective *o, const struct grpo_token *token)
 {
-    double ratio = exp(logp - old), bound = ratio < 1 - low ? 1 - low : ratio > 1 + high ? 1 + high : ratio;
-
-    *clipped = bound * advantage < ratio * advantage;
-    *slope = *clipped ? 0 : -ratio * advantage;
-    return *clipped ? -bound * advantage : -ratio * advantage;
+    switch (o->loss) {
+    case GRPO_LOSS_SAMPLE:
+        return o->n_samples * (double)token->length;
+    case GRPO_LOSS_DAPO:
+        return o->n_tokens;
+    case GRPO_LOSS_SEQUENCE:
+        return o->n_samples;
+    default:
+        return o->n_samples * o->max_new;
+    }
 }
 
-double grpo_k3(double logp, double reference, double *slope)
+/* d/dx exp(x) is the ratio itself, and log_ratio grows with logp at slope 1, alone or in its sample's sum. */
+static double surrogate(const struct grpo_objective *o, const struct grpo_token *token, struct grpo_term *term)
 {
-    double difference = reference - logp, ratio = exp(difference);
+    double ratio = exp(token->log_ratio), low = 1 - o->clip_eps, high = 1 + o->clip_eps_high;
+    double bound = ratio < low ? low : ratio > high ? high : ratio;
 
-    *slope = 1 - ratio;
-    return ratio - difference - 1;
+    term->clipped = bound * token->advantage < ratio * token->advantage;
+    term->slope = term->clipped ? 0 : -ratio * token->advantage;
+    return term->clipped ? -bound * token->advantage : -ratio * token->advantage;
+}
+
+/* Adds the KL's part: the estimate, and its derivative, d exp(ref - logp) / d logp being -exp(ref - logp). */
+static void add_kl(const struct grpo_objective *o, const struct grpo_token *token, struct grpo_term *term)
+{
+    double difference = token->reference - token->logp, slope = 1 - exp(difference), ratio;
+
+    if (isnan(difference))
+        return;
+    term->kl = exp(difference) - difference - 1;
+    if (o->kl_corrected) {
+        ratio = exp(token->logp - token->old);
+        slope = ratio * (slope + term->kl);
+        term->kl *= ratio;
+    }
+    term->loss += o->kl_beta * term->kl;
+    term->slope += o->kl_beta * slope;
+}
+
+struct grpo_term grpo_token_loss(const struct grpo_objective *objective, const struct grpo_token *token)
+{
+    struct grpo_term term = {0};
+    double norm = divisor(objective, token);
+
+    term.loss = surrogate(objective, token, &term);
+    if (objective->loss == GRPO_LOSS_SEQUENCE) /* the sample's one surrogate, in equal parts */
+        term.loss /= (double)token->length;
+    add_kl(objective, token, &term);
+    term.loss /= norm;
+    term.slope /= norm;
+    return term;
 }

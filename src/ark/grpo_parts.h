@@ -46,8 +46,9 @@ struct grpo {
     struct grpo_sample **owner; /* of each position */
     size_t *index;              /* token index in its sample */
     float *logprobs, *entropies;
+    struct grpo_objective objective; /* of the running update */
     /* sums of the running step, for metrics */
-    double reward, reward_deviation, prm_reward, right, kl, entropy, length, truncated, clipped, n_positions, norm;
+    double reward, reward_deviation, prm_reward, right, kl, entropy, length, truncated, clipped, n_positions, loss;
     double evaluated;
 };
 

@@ -38,8 +38,8 @@ static const struct arg own_flags[] = {
      .kind = ARG_CHOICE,
      .value = "L",
      .otherwise = "constant",
-     .choices = "constant|dapo",
-     .help = "pad: divide by samples x max-new, or by response tokens"},
+     .choices = "constant|sample|dapo",
+     .help = "pad: divide by samples x max-new, by samples and tokens of each, by all tokens"},
     {.name = "truncated",
      .kind = ARG_CHOICE,
      .value = "T",
@@ -109,6 +109,7 @@ static const struct arg own_flags[] = {
      .low = 0,
      .high = 100,
      .help = "weight of the KL to the base (k3)"},
+    {.name = "kl-corrected", .kind = ARG_FLAG, .help = "the KL times the ratio (TRL's use_bias_correction_kl)"},
     {.name = "clip-eps",
      .kind = ARG_FLOAT,
      .value = "X",
@@ -292,7 +293,8 @@ static int choice(const struct args *args, const char *name, const char *const *
 
 static void read_options(struct grpo_command *c)
 {
-    static const char *const modes[] = {"pad", "pure", "grpo", NULL}, *const losses[] = {"constant", "dapo", NULL};
+    static const char *const modes[] = {"pad", "pure", "grpo", NULL}, *const losses[] = {"constant", "sample", "dapo",
+                                                                                         NULL};
     static const char *const truncations[] = {"mask", "penalise", "keep", NULL};
     static const char *const credits[] = {"softmin", "vppo", "sum", "outcome", NULL};
     struct grpo_options *o = &c->options;
@@ -306,6 +308,7 @@ static void read_options(struct grpo_command *c)
     o->pad.lambda_v = o->pure.lambda = args_float(args, "lambda-v");
     o->pad.lambda_p = args_float(args, "lambda-p");
     o->pure.beta = o->kl_beta = args_float(args, "kl-beta");
+    o->kl_corrected = args_flag(args, "kl-corrected");
     o->group = (size_t)args_int(args, "group");
     o->prompts = (size_t)args_int(args, "prompts");
     o->max_new = (size_t)args_int(args, "max-new");
