@@ -31,8 +31,9 @@ struct gradient_kernels {
      * gate becomes d_gate, up becomes d_up. */
     void (*silu_backward)(float *gate, float *up, const float *d, size_t n);
     void (*gelu_backward)(float *gate, float *up, const float *d, size_t n);
-    /* x = scale * exp(x - shift): probabilities from logits, shift = log of their sum of exponentials. */
-    void (*exp_scale)(float *x, float shift, float scale, size_t n);
+    /* x = scale * exp(a * x - shift), each operation rounded: probabilities from logits with shift = log of the sum of
+     * their exponentials, or from scores with shift = their maximum and scale = 1 / that sum. */
+    void (*exp_scale)(float *x, float a, float shift, float scale, size_t n);
     /* sum of exp(x - shift) * x: 16 partials, p = fmaf(exp(x - shift), x, p), then the tree of row_kernels */
     float (*expectation)(const float *x, float shift, size_t n);
     /* ds = p * (dp - delta) * scale, into dp */

@@ -58,6 +58,7 @@ struct row_kernels {
     void (*add)(float *y, const float *x, size_t n);           /* y = y + x */
     void (*mul)(float *y, const float *x, size_t n);           /* y = y * x */
     void (*scale)(float *y, float a, size_t n);                /* y = y * a */
+    float (*scale_max)(float *y, float a, size_t n);           /* scale, then max of the result */
     void (*axpy)(float *y, float a, const float *x, size_t n); /* y = fmaf(a, x, y) */
     /* r = 1 / sqrtf(dot(x, x) / n + eps); y = (x * r) * w; returns r. w NULL: y = x * r. y may be x. */
     float (*rmsnorm)(float *y, const float *x, const float *w, size_t n, float eps);

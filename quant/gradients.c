@@ -88,22 +88,27 @@ static void gelu_backward(float *gate, float *up, const float *d, size_t n)
     activation_backward(gelu_step, gate, up, d, n);
 }
 
-static inline void exp_step(float *x, float shift, float scale)
+static inline void exp_step(float *x, float a, float shift, float scale)
 {
+    float t[LANES];
     int l;
     for (l = 0; l < LANES; l++)
-        x[l] = scale * elementary_exp(x[l] - shift);
+        t[l] = scale * elementary_exp(a * x[l] - shift);
+    for (l = 0; l < LANES; l++)
+        x[l] = t[l];
 }
 
-static void exp_scale(float *x, float shift, float scale, size_t n)
+static void exp_scale(float *x, float a, float shift, float scale, size_t n)
 {
     size_t i, tail = tail_of(n);
     float t[LANES] = {0};
 
     for (i = 0; i + LANES <= n; i += LANES)
-        exp_step(x + i, shift, scale);
+        exp_step(x + i, a, shift, scale);
+    if (!tail)
+        return;
     memcpy(t, x + i, tail * sizeof *t);
-    exp_step(t, shift, scale);
+    exp_step(t, a, shift, scale);
     memcpy(x + i, t, tail * sizeof *t);
 }
 

@@ -160,6 +160,19 @@ static float max(const float *x, size_t n)
     return half_float_of_bits((uint32_t)ordered_bits(most));
 }
 
+static float scale_max(float *y, float a, size_t n)
+{
+    int32_t most = INT32_MIN;
+    size_t i;
+    for (i = 0; i < n; i++) {
+        float scaled = y[i] * a;
+        int32_t bits = ordered_bits((int32_t)half_float_bits(scaled));
+        y[i] = scaled;
+        most = bits > most ? bits : most;
+    }
+    return half_float_of_bits((uint32_t)ordered_bits(most));
+}
+
 /* The exponent field is all ones in an infinity or NaN, and only there. */
 static int all_finite(const float *x, size_t n)
 {
@@ -330,30 +343,28 @@ static void tanh_scale(float *y, float cap, size_t n)
     }
 }
 
-static void exp_sum_steps(float partial[LANES], float *y, const float *x, float maximum, size_t n)
+/* t = exp(x - maximum), added to p. */
+static inline void exp_sum_step(float p[LANES], float t[LANES], const float *x, float maximum)
 {
-    float p[LANES], t[LANES];
-    size_t i, l;
-    memcpy(p, partial, sizeof p);
-    for (i = 0; i < n; i += LANES) {
-        for (l = 0; l < LANES; l++) {
-            t[l] = elementary_exp(x[i + l] - maximum);
-            p[l] += t[l];
-        }
-        store_step(y + i, t);
+    int l;
+    for (l = 0; l < LANES; l++) {
+        t[l] = elementary_exp(x[l] - maximum);
+        p[l] += t[l];
     }
-    memcpy(partial, p, sizeof p);
 }
 
 static float exp_sum(float *y, const float *x, float maximum, size_t n)
 {
-    float p[LANES] = {0};
-    size_t rest = n % LANES, whole = n - rest, l;
-    exp_sum_steps(p, y, x, maximum, whole);
+    float p[LANES] = {0}, t[LANES];
+    size_t rest = n % LANES, whole = n - rest, i, l;
+    for (i = 0; i < whole; i += LANES) {
+        exp_sum_step(p, t, x + i, maximum);
+        store_step(y + i, t);
+    }
     if (rest) {
-        float t[LANES], unused[LANES] = {0};
-        pad_tail(t, x + whole, rest);
-        exp_sum_steps(unused, t, t, maximum, LANES);
+        float padded[LANES], unused[LANES] = {0};
+        pad_tail(padded, x + whole, rest);
+        exp_sum_step(unused, t, padded, maximum);
         for (l = 0; l < rest; l++)
             p[l] += t[l];
         memcpy(y + whole, t, rest * sizeof *y);
@@ -369,9 +380,9 @@ static float exp_sum_only(const float *x, float maximum, size_t n)
         for (l = 0; l < LANES; l++)
             p[l] += elementary_exp(x[i + l] - maximum);
     if (rest) {
-        float t[LANES], unused[LANES] = {0};
-        pad_tail(t, x + whole, rest);
-        exp_sum_steps(unused, t, t, maximum, LANES);
+        float t[LANES], padded[LANES], unused[LANES] = {0};
+        pad_tail(padded, x + whole, rest);
+        exp_sum_step(unused, t, padded, maximum);
         for (l = 0; l < rest; l++)
             p[l] += t[l];
     }
@@ -403,6 +414,7 @@ const struct row_kernels ROWS_TABLE = {
     .add = add,
     .mul = mul,
     .scale = scale,
+    .scale_max = scale_max,
     .axpy = axpy,
     .rmsnorm = rmsnorm,
     .rope_pairs = rope_pairs,

@@ -128,13 +128,13 @@ static double want_gelu(float *const *r, int row, size_t i, double *magnitude)
 
 static double run_exp_scale(const struct gradient_kernels *k, float *const *r, size_t n)
 {
-    k->exp_scale(r[0], 1.5f, -0.375f, n);
+    k->exp_scale(r[0], 0.75f, 1.5f, -0.375f, n);
     return 0;
 }
 
 static double want_exp_scale(float *const *r, int row, size_t i, double *magnitude)
 {
-    double y = -0.375 * exp((double)(r[0][i] - 1.5f));
+    double y = -0.375 * exp((double)(0.75f * r[0][i] - 1.5f));
 
     (void)row;
     *magnitude = fabs(y);

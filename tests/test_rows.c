@@ -108,6 +108,11 @@ static void run_max(const struct row_kernels *k, struct row *row)
     row->result = row->n ? k->max(row->x, row->n) : 0;
 }
 
+static void run_scale_max(const struct row_kernels *k, struct row *row)
+{
+    row->result = row->n ? k->scale_max(row->y, 1.7f, row->n) : 0;
+}
+
 static void run_finite(const struct row_kernels *k, struct row *row)
 {
     row->result = (float)k->finite(row->x, row->n);
@@ -290,6 +295,7 @@ static const struct kernel kernels[] = {
     {"add", 4, 4, 0, run_add, expected_add, 1},
     {"mul", 4, 4, 0, run_mul, expected_mul, 1},
     {"scale", 4, 0, 0, run_scale, expected_scale, 1},
+    {"scale_max", 4, 0, 0, run_scale_max, expected_scale, 1},
     {"axpy", 4, 4, 0, run_axpy, expected_axpy, 1},
     {"rmsnorm", 4, 4, 4, run_rmsnorm, expected_rmsnorm, 12},
     {"rmsnorm_plain", 4, 4, 0, run_rmsnorm_plain, expected_rmsnorm_plain, 12},

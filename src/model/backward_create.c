@@ -4,6 +4,10 @@
 #include <string.h>
 #include "progress.h"
 
+/* Bytes that gate and up may take together on the way back, where their gradients need as much again: with the weights
+ * brought to f32 once for each chunk, more would hardly be faster. */
+#define FFN_BYTES ((size_t)5 << 20)
+
 static size_t widest(const struct config *c)
 {
     size_t q = (size_t)c->n_heads * (size_t)c->head_dim, n = (size_t)c->dim;
@@ -15,6 +19,16 @@ static size_t widest(const struct config *c)
 static size_t pages_of(const struct backward_options *options)
 {
     return kv_pages_for(options->max_tokens) + 2 * options->max_spans;
+}
+
+static int has_head_norms(const struct config *c)
+{
+    return c->arch == ARCH_QWEN3 || c->arch == ARCH_GEMMA3;
+}
+
+static int has_post_norms(const struct config *c)
+{
+    return c->arch == ARCH_GEMMA3;
 }
 
 /* Bytes of a kept layer. */
@@ -29,7 +43,7 @@ static size_t kept_bytes(const struct config *c, size_t max_tokens)
 /* Layers that options->keep_bytes has room for. */
 static size_t kept_layers(const struct config *c, const struct backward_options *o)
 {
-    size_t n = c->arch == ARCH_LLAMA || c->arch == ARCH_QWEN2 ? o->keep_bytes / kept_bytes(c, o->max_tokens) : 0;
+    size_t n = !has_head_norms(c) && !has_post_norms(c) ? o->keep_bytes / kept_bytes(c, o->max_tokens) : 0;
 
     return n < (size_t)c->n_layers ? n : (size_t)c->n_layers;
 }
@@ -85,14 +99,14 @@ static int row_buffers(struct backward *b)
     b->d_hidden = floats(b, t * b->dim, &ok);
     b->h = floats(b, t * b->dim, &ok);
     b->x_mid = floats(b, t * b->dim, &ok);
-    b->out = floats(b, t * b->dim, &ok);
     b->d_h = floats(b, t * b->dim, &ok);
+    b->out = has_post_norms(c) ? floats(b, t * b->dim, &ok) : b->d_h;
     b->d_q = floats(b, t * b->q_dim, &ok);
     b->d_k = floats(b, t * b->kv_dim, &ok);
     b->d_v = floats(b, t * b->kv_dim, &ok);
     b->d_mixed = floats(b, t * b->q_dim, &ok);
-    b->q_raw = floats(b, t * b->q_dim, &ok);
-    b->k_raw = floats(b, t * b->kv_dim, &ok);
+    b->q_raw = has_head_norms(c) ? floats(b, t * b->q_dim, &ok) : NULL;
+    b->k_raw = has_head_norms(c) ? floats(b, t * b->kv_dim, &ok) : NULL;
     b->row_max = floats(b, t * (size_t)c->n_heads, &ok);
     b->row_sum = floats(b, t * (size_t)c->n_heads, &ok);
     b->delta = floats(b, t * (size_t)c->n_heads, &ok);
@@ -192,7 +206,7 @@ enum status backward_create(struct backward **out, const struct model *model, st
         b->options.head_rows = options->max_tokens;
     status = kv_create(&b->kv, &model->config, options->k_type, options->v_type, pages_of(options), diag);
     if (!status)
-        status = forward_create(&b->f, model, b->kv, exec, options->max_tokens, diag);
+        status = forward_create_sized(&b->f, model, b->kv, exec, options->max_tokens, FFN_BYTES, diag);
     if (!status) {
         b->dim = b->f->dim;
         b->q_dim = b->f->q_dim;

@@ -213,7 +213,7 @@ static void loss_gradient_rows(void *context, size_t begin, size_t end, int work
     for (i = begin; i < end; i++) {
         float *logits = w->b->logits + i * stride, coefficient = w->coefficient[i] * w->b->inverse_temperature;
 
-        w->b->exec.kernels->gradients->exp_scale(logits, w->logsumexp[i], coefficient, n);
+        w->b->exec.kernels->gradients->exp_scale(logits, 1, w->logsumexp[i], coefficient, n);
         logits[w->targets[i]] -= coefficient;
     }
 }

@@ -46,7 +46,7 @@ struct backward {
     float *d_hidden; /* [T][dim]; then dx, the gradient of the residual stream */
     float *h;        /* [T][dim] normed input of step 2 (of step 7: hidden, which is free on the way back) */
     float *x_mid;    /* [T][dim] residual stream after step 5 */
-    float *out;      /* [T][dim] a projection's output before its post-norm */
+    float *out;      /* [T][dim] a projection's output before its post-norm; d_h where there is none */
     float *d_h;      /* [T][dim] */
     float *d_q, *d_k, *d_v, *d_mixed; /* [T][q_dim], [T][kv_dim] twice, [T][q_dim] */
     float *act, *d_act;               /* [ffn_tokens][ffn_dim]; d_act is also scratch for dim columns */

@@ -3,9 +3,6 @@
 
 #include <string.h>
 
-/* Bytes that gate and up may take together; more tokens go through steps 7 to 9 in chunks. */
-#define FFN_BYTES ((size_t)16 << 20)
-
 size_t forward_round16(size_t n)
 {
     return (n + 15) & ~(size_t)15;
@@ -20,12 +17,12 @@ static size_t tile_tokens_of(const struct config *c)
 {
     size_t n = TILE_ROWS / forward_group(c);
 
-    return n < 1 ? 1 : n > TILE_TOKENS ? TILE_TOKENS : n;
+    return n < 1 ? 1 : n > TILE_TOKENS ? TILE_TOKENS : n < KV_PAGE ? n : n / KV_PAGE * KV_PAGE;
 }
 
-static size_t ffn_tokens_of(const struct config *c, size_t max_tokens)
+static size_t ffn_tokens_of(const struct config *c, size_t max_tokens, size_t ffn_bytes)
 {
-    size_t n = FFN_BYTES / (2 * sizeof(float) * forward_round16((size_t)c->ffn_dim));
+    size_t n = ffn_bytes / (2 * sizeof(float) * forward_round16((size_t)c->ffn_dim));
 
     n = n < 16 ? 16 : n & ~(size_t)15;
     return n < max_tokens ? n : max_tokens;
@@ -41,12 +38,17 @@ static size_t widest_input(const struct config *c)
 
 size_t forward_bytes(const struct config *c, size_t max_tokens)
 {
+    return forward_bytes_sized(c, max_tokens, FORWARD_FFN_BYTES);
+}
+
+size_t forward_bytes_sized(const struct config *c, size_t max_tokens, size_t ffn_bytes)
+{
     size_t q = forward_round16((size_t)c->n_heads * (size_t)c->head_dim);
     size_t kv = forward_round16((size_t)c->n_kv_heads * (size_t)c->head_dim);
     size_t row = 2 * forward_round16((size_t)c->dim) + 2 * q + 2 * kv + 2 * (size_t)c->rope_dim + 16;
 
     return max_tokens * row * sizeof(float) +
-           2 * ffn_tokens_of(c, max_tokens) * forward_round16((size_t)c->ffn_dim) * sizeof(float) +
+           2 * ffn_tokens_of(c, max_tokens, ffn_bytes) * forward_round16((size_t)c->ffn_dim) * sizeof(float) +
            linear_input_bytes(max_tokens, widest_input(c)) + LORA_FLOATS * sizeof(float);
 }
 
@@ -101,6 +103,12 @@ static int buffers_create(struct forward *f, const struct config *c)
 enum status forward_create(struct forward **out, const struct model *model, struct kv *kv, const struct exec *exec,
                            size_t max_tokens, struct diag *diag)
 {
+    return forward_create_sized(out, model, kv, exec, max_tokens, FORWARD_FFN_BYTES, diag);
+}
+
+enum status forward_create_sized(struct forward **out, const struct model *model, struct kv *kv,
+                                 const struct exec *exec, size_t max_tokens, size_t ffn_bytes, struct diag *diag)
+{
     const struct config *c = &model->config;
     struct forward *f = memory_alloc(sizeof *f);
 
@@ -113,7 +121,7 @@ enum status forward_create(struct forward **out, const struct model *model, stru
     f->kv = kv;
     f->exec = *exec;
     f->max_tokens = max_tokens;
-    f->ffn_tokens = ffn_tokens_of(c, max_tokens);
+    f->ffn_tokens = ffn_tokens_of(c, max_tokens, ffn_bytes);
     f->tile_tokens = tile_tokens_of(c);
     f->dim = forward_round16((size_t)c->dim);
     f->q_dim = forward_round16((size_t)c->n_heads * (size_t)c->head_dim);
@@ -122,7 +130,7 @@ enum status forward_create(struct forward **out, const struct model *model, stru
     if (!buffers_create(f, c)) {
         forward_free(f);
         return diag_fail(diag, STATUS_MEMORY, "forward: out of memory for %zu tokens a batch (%zu MB)", max_tokens,
-                         forward_bytes(c, max_tokens) >> 20);
+                         forward_bytes_sized(c, max_tokens, ffn_bytes) >> 20);
     }
     *out = f;
     return STATUS_OK;

@@ -12,7 +12,9 @@
 
 /* Query rows of one attention work item: tokens of a tile times the heads of a group. */
 #define TILE_ROWS   128
-#define TILE_TOKENS 16
+#define TILE_TOKENS 32
+/* Bytes that gate and up may take together; more tokens go through steps 7 to 9 in chunks. */
+#define FORWARD_FFN_BYTES ((size_t)16 << 20)
 /* Rows whose adapter inputs are masked at once. */
 #define DROPPED_ROWS 64
 /* Floats of the buffer for u = A x of adapters: this is also the largest rank. */
@@ -66,6 +68,10 @@ struct forward {
 };
 
 size_t forward_round16(size_t n);
+/* forward_create and forward_bytes with other bytes for gate and up. */
+enum status forward_create_sized(struct forward **forward, const struct model *model, struct kv *kv,
+                                 const struct exec *exec, size_t max_tokens, size_t ffn_bytes, struct diag *diag);
+size_t forward_bytes_sized(const struct config *config, size_t max_tokens, size_t ffn_bytes);
 size_t forward_group(const struct config *config); /* query heads per kv head */
 
 /* Tables of the batch: token, position, span of each row, attention items. */

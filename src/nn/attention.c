@@ -48,8 +48,7 @@ static void soften(struct attention *a, const struct row_kernels *rows, size_t i
     size_t n = hi - lo;
     float max, correction;
 
-    rows->scale(s, a->scale, n);
-    max = rows->max(s, n);
+    max = rows->scale_max(s, a->scale, n);
     if (max < a->max[i])
         max = a->max[i];
     correction = elementary_exp(a->max[i] - max);
@@ -159,8 +158,7 @@ static void gradient_of_scores(const struct attention_gradient *g, const struct 
         memset(ds, 0, lo * sizeof *ds);
         memset(p + hi, 0, (n_keys - hi) * sizeof *p);
         memset(ds + hi, 0, (n_keys - hi) * sizeof *ds);
-        kernels->rows->scale(p + lo, g->scale, hi - lo);
-        kernels->gradients->exp_scale(p + lo, g->max[row], 1.0f / g->sum[row], hi - lo);
+        kernels->gradients->exp_scale(p + lo, g->scale, g->max[row], 1.0f / g->sum[row], hi - lo);
         kernels->gradients->softmax_backward(ds + lo, p + lo, g->delta[row], g->scale, hi - lo);
     }
 }
