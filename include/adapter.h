@@ -49,6 +49,8 @@ const char *adapter_gguf_name(enum target target);
 
 /* Parameters of an adapter of this shape, before there is a model. */
 size_t adapter_count(const struct config *config, const struct adapter_shape *shape);
+/* Bytes of an adapter beside its parameters. */
+size_t adapter_copy_bytes(const struct config *config, const struct adapter_shape *shape);
 /* All parameters zero. STATUS_RANGE for a rank of 0 or above a target matrix's smaller side. */
 enum status adapter_create(struct adapter **adapter, const struct model *model, const struct adapter_shape *shape,
                            struct diag *diag);

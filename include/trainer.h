@@ -46,7 +46,7 @@ struct trainer {
     double seconds;                  /* of all updates: norm, clipping, update, derived copies */
 };
 
-/* Bytes of gradients, moments and workspace. */
+/* Bytes of gradients, moments and workspace, and what an adapter needs beside its parameters. */
 size_t trainer_bytes(const struct config *config, const struct adapter *adapter, size_t n_params,
                      const struct train_options *options, const struct backward_options *backward, int n_threads);
 /* adapter or full is NULL. All objects outlive the trainer. */

@@ -335,27 +335,26 @@ static void test_linear(void)
 /* A pair over float rows: y, then all gradients. */
 static void check_lora(size_t rank, size_t in, size_t out, size_t n_tokens)
 {
-    struct lora l = {rank, in, out, round16(rank), round16(out), 1.7f, NULL, NULL, NULL, NULL};
+    struct lora l = {rank, in, out, round16(rank), round16(out), 1.7f, NULL, NULL, NULL};
     size_t x_stride = round16(in), y_stride = round16(out), i, r;
     double *a, *b_t, *x, *dy, *b = doubles(out * rank), *y = doubles(n_tokens * out);
     double *d_a = doubles(rank * in), *d_b = doubles(out * rank), *dx = doubles(n_tokens * in);
     float *xf = random_rows(&x, n_tokens, in, x_stride, 6), *dyf = random_rows(&dy, n_tokens, out, y_stride, 7);
-    float *u = floats(n_tokens * l.rank_stride), *du = floats(n_tokens * l.rank_stride),
-          *yf = floats(n_tokens * y_stride);
+    struct lora_scratch scratch = {floats(n_tokens * l.rank_stride), floats(out * l.rank_stride)};
+    float *u = floats(n_tokens * l.rank_stride), *yf = floats(n_tokens * y_stride);
     float *d_af = floats(rank * in), *d_bf = floats(rank * l.out_stride), *dxf = floats(n_tokens * x_stride);
     float *d_b_rows = floats(out * rank);
 
     l.a = random_rows(&a, rank, in, in, 8);
     l.b_t = random_rows(&b_t, rank, out, l.out_stride, 9);
     l.a_t = floats(in * l.rank_stride);
-    l.b = floats(out * l.rank_stride);
     for (i = 0; i < out; i++)
         for (r = 0; r < rank; r++)
             b[i * rank + r] = b_t[r * out + i];
     lora_refresh(&l);
     lora_down(&exec, &l, u, xf, x_stride, n_tokens);
     lora_up(&exec, &l, yf, y_stride, u, n_tokens);
-    lora_backward(&exec, &l, d_af, d_bf, dxf, x_stride, du, u, dyf, y_stride, xf, x_stride, n_tokens);
+    lora_backward(&exec, &l, d_af, d_bf, dxf, x_stride, &scratch, u, dyf, y_stride, xf, x_stride, n_tokens);
     naive_lora(y, a, b, (double)l.scale, x, n_tokens, rank, out, in);
     naive_lora_backward(d_a, d_b, dx, a, b, (double)l.scale, dy, x, n_tokens, rank, out, in);
     for (i = 0; i < out; i++)

@@ -39,7 +39,8 @@ size_t trainer_bytes(const struct config *config, const struct adapter *adapter,
 {
     (void)options;
     (void)n_threads;
-    return 3 * n_params * sizeof(float) + backward_bytes(config, backward, adapter ? adapter->shape.rank : 0);
+    return 3 * n_params * sizeof(float) + (adapter ? adapter_copy_bytes(config, &adapter->shape) : 0) +
+           backward_bytes(config, backward, adapter ? adapter->shape.rank : 0);
 }
 
 static int build(struct trainer *t)

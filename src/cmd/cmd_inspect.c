@@ -99,7 +99,7 @@ static void plan_sft(const struct config *c, const struct args *args, const stru
     struct backward_options backward = {.max_tokens = max_len, .head_rows = SFT_ROWS};
     memset(&adapter, 0, sizeof adapter);
     memset(&train, 0, sizeof train);
-    adapter.shape.rank = SFT_RANK;
+    adapter.shape = shape;
     backward.max_spans = max_len < SFT_BATCH ? max_len : SFT_BATCH;
     backward.k_type = cache_type(args, "cache-type-k");
     backward.v_type = cache_type(args, "cache-type-v");

@@ -86,20 +86,39 @@ static size_t shape_pair(struct lora *lora, const struct pack *w, const struct a
     return lora->rank * (lora->in + lora->out_stride);
 }
 
-size_t adapter_count(const struct config *c, const struct adapter_shape *shape)
+/* Sums over the target matrices of a layer. */
+static void target_sides(const struct config *c, unsigned targets, size_t *in, size_t *out)
 {
     size_t dim = (size_t)c->dim, ffn = (size_t)c->ffn_dim, q = (size_t)c->n_heads * (size_t)c->head_dim;
-    size_t kv = (size_t)c->n_kv_heads * (size_t)c->head_dim, n = 0;
+    size_t kv = (size_t)c->n_kv_heads * (size_t)c->head_dim;
     const size_t sides[TARGET_COUNT][2] = {{dim, q},   {dim, kv},  {dim, kv}, {q, dim},
                                            {dim, ffn}, {dim, ffn}, {ffn, dim}}; /* in, out; in the targets' order */
 
+    *in = *out = 0;
     for (int t = 0; t < TARGET_COUNT; t++)
-        if (shape->targets >> t & 1)
-            n += shape->rank * (sides[t][0] + round16(sides[t][1]));
-    return n * (size_t)c->n_layers + (shape->score ? 2 * dim + 2 : 0);
+        if (targets >> t & 1) {
+            *in += sides[t][0];
+            *out += round16(sides[t][1]);
+        }
 }
 
-/* Points the pairs into params and allocates their transposed copies. */
+size_t adapter_count(const struct config *c, const struct adapter_shape *shape)
+{
+    size_t in, out;
+
+    target_sides(c, shape->targets, &in, &out);
+    return shape->rank * (in + out) * (size_t)c->n_layers + (shape->score ? 2 * (size_t)c->dim + 2 : 0);
+}
+
+size_t adapter_copy_bytes(const struct config *c, const struct adapter_shape *shape)
+{
+    size_t in, out;
+
+    target_sides(c, shape->targets, &in, &out);
+    return in * round16(shape->rank) * (size_t)c->n_layers * sizeof(float);
+}
+
+/* Points the pairs into params and allocates the transposed copies of A. */
 static int place_pairs(struct adapter *adapter)
 {
     float *next = adapter->params;
@@ -116,8 +135,7 @@ static int place_pairs(struct adapter *adapter)
             lora->b_t = next + lora->rank * lora->in;
             next = lora->b_t + lora->rank * lora->out_stride;
             lora->a_t = arena_array(&adapter->arena, lora->in * lora->rank_stride, sizeof(float));
-            lora->b = arena_array(&adapter->arena, lora->out * lora->rank_stride, sizeof(float));
-            if (!lora->a_t || !lora->b)
+            if (!lora->a_t)
                 return 0;
         }
     if (adapter->shape.score) {

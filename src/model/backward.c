@@ -39,7 +39,7 @@ static void backward_pair(struct backward *b, enum target target, const float *d
     size_t stride = forward_round16(lora->in), end = first + n;
 
     if (!b->f->dropout) {
-        lora_backward(&b->exec, lora, d_a, d_b_t, dx, dx_stride, b->du, u, dy, dy_stride, x, x_stride, n);
+        lora_backward(&b->exec, lora, d_a, d_b_t, dx, dx_stride, &b->pair, u, dy, dy_stride, x, x_stride, n);
         return;
     }
     for (; first < end; first += n) {
@@ -48,7 +48,8 @@ static void backward_pair(struct backward *b, enum target target, const float *d
         n = end - first < DROPPED_ROWS ? end - first : DROPPED_ROWS;
         dropout_apply(&b->exec, &mask, b->dropped, stride, x, x_stride, n, lora->in);
         memset(b->d_dropped, 0, n * stride * sizeof *b->d_dropped);
-        lora_backward(&b->exec, lora, d_a, d_b_t, b->d_dropped, stride, b->du, u, dy, dy_stride, b->dropped, stride, n);
+        lora_backward(&b->exec, lora, d_a, d_b_t, b->d_dropped, stride, &b->pair, u, dy, dy_stride, b->dropped, stride,
+                      n);
         dropout_add(&b->exec, &mask, dx, dx_stride, b->d_dropped, stride, n, lora->in);
         u += n * lora->rank_stride;
         dy += n * dy_stride;

@@ -56,8 +56,10 @@ size_t backward_bytes(const struct config *c, const struct backward_options *o, 
     size_t row = ((size_t)c->n_layers + 7) * dim + 3 * q + 3 * kv + 3 * (size_t)c->n_heads +
                  (TARGET_COUNT + 1) * forward_round16(max_rank) + (size_t)c->rope_dim;
 
-    return forward_bytes(c, o->max_tokens) + o->max_tokens * row * sizeof(float) +
-           2 * o->max_tokens * ffn * sizeof(float) + 2 * DROPPED_ROWS * forward_round16(widest(c)) * sizeof(float) +
+    return forward_bytes_sized(c, o->max_tokens, FFN_BYTES) + o->max_tokens * row * sizeof(float) +
+           2 * forward_ffn_tokens(c, o->max_tokens, FFN_BYTES) * ffn * sizeof(float) +
+           widest(c) * forward_round16(max_rank) * sizeof(float) +
+           2 * DROPPED_ROWS * forward_round16(widest(c)) * sizeof(float) +
            (max_rank ? 0 : kept_layers(c, o) * kept_bytes(c, o->max_tokens)) +
            o->head_rows * (vocab + 2 * dim) * sizeof(float) + pages_of(o) * kv_page_bytes(c, o->k_type, o->v_type);
 }
@@ -112,7 +114,8 @@ static int row_buffers(struct backward *b)
     b->delta = floats(b, t * (size_t)c->n_heads, &ok);
     for (i = 0; i < TARGET_COUNT; i++)
         b->kept_u[i] = floats(b, t * rank, &ok);
-    b->du = floats(b, t * rank, &ok);
+    b->pair.du = floats(b, t * rank, &ok);
+    b->pair.b = floats(b, b->adapter ? widest(c) * rank : 0, &ok);
     if (b->adapter && b->adapter->dropout > 0) {
         b->dropped = floats(b, DROPPED_ROWS * forward_round16(widest(c)), &ok);
         b->d_dropped = floats(b, DROPPED_ROWS * forward_round16(widest(c)), &ok);

@@ -54,7 +54,7 @@ struct backward {
     float *delta;            /* [T][n_heads] d_mixed . mixed of each head */
     struct kept_layer *kept; /* [n_kept] of the last layers */
     size_t n_kept;
-    float *du;                              /* [T][rank stride] */
+    struct lora_scratch pair;               /* of the widest matrix */
     struct dropout dropout;                 /* of the adapter's inputs; threshold 0: none */
     int dropping;                           /* 1 between backward_dropout and backward_dropout_end */
     uint64_t step, first_stream, n_streams; /* streams of the running spans, and of the step so far */

@@ -20,7 +20,7 @@ static size_t tile_tokens_of(const struct config *c)
     return n < 1 ? 1 : n > TILE_TOKENS ? TILE_TOKENS : n < KV_PAGE ? n : n / KV_PAGE * KV_PAGE;
 }
 
-static size_t ffn_tokens_of(const struct config *c, size_t max_tokens, size_t ffn_bytes)
+size_t forward_ffn_tokens(const struct config *c, size_t max_tokens, size_t ffn_bytes)
 {
     size_t n = ffn_bytes / (2 * sizeof(float) * forward_round16((size_t)c->ffn_dim));
 
@@ -48,7 +48,7 @@ size_t forward_bytes_sized(const struct config *c, size_t max_tokens, size_t ffn
     size_t row = 2 * forward_round16((size_t)c->dim) + 2 * q + 2 * kv + 2 * (size_t)c->rope_dim + 16;
 
     return max_tokens * row * sizeof(float) +
-           2 * ffn_tokens_of(c, max_tokens, ffn_bytes) * forward_round16((size_t)c->ffn_dim) * sizeof(float) +
+           2 * forward_ffn_tokens(c, max_tokens, ffn_bytes) * forward_round16((size_t)c->ffn_dim) * sizeof(float) +
            linear_input_bytes(max_tokens, widest_input(c)) + LORA_FLOATS * sizeof(float);
 }
 
@@ -121,7 +121,7 @@ enum status forward_create_sized(struct forward **out, const struct model *model
     f->kv = kv;
     f->exec = *exec;
     f->max_tokens = max_tokens;
-    f->ffn_tokens = ffn_tokens_of(c, max_tokens, ffn_bytes);
+    f->ffn_tokens = forward_ffn_tokens(c, max_tokens, ffn_bytes);
     f->tile_tokens = tile_tokens_of(c);
     f->dim = forward_round16((size_t)c->dim);
     f->q_dim = forward_round16((size_t)c->n_heads * (size_t)c->head_dim);

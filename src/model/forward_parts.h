@@ -72,6 +72,8 @@ size_t forward_round16(size_t n);
 enum status forward_create_sized(struct forward **forward, const struct model *model, struct kv *kv,
                                  const struct exec *exec, size_t max_tokens, size_t ffn_bytes, struct diag *diag);
 size_t forward_bytes_sized(const struct config *config, size_t max_tokens, size_t ffn_bytes);
+/* Tokens that go through steps 7 to 9 at once. */
+size_t forward_ffn_tokens(const struct config *config, size_t max_tokens, size_t ffn_bytes);
 size_t forward_group(const struct config *config); /* query heads per kv head */
 
 /* Tables of the batch: token, position, span of each row, attention items. */

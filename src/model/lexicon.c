@@ -1,6 +1,6 @@
 /* lexicon.c - the two hash tables of a tokenizer: bytes -> id and pair -> merge.
  *
- *   id_table    | id tag | -1 | id tag | ...       linear probing, at most half full; the key is the piece itself
+ *   id_table    | id tag | -1 | id tag | ...       linear probing, at most 3/4 full; the key is the piece itself
  *   pair_table  | key rank id | ...                 the same, the key is left << 32 | right
  *
  * Sizes are powers of two. Leaves out: what goes into them (lexicon_build.c). */
@@ -63,7 +63,7 @@ static size_t table_size(size_t entries)
 {
     size_t size = 16;
 
-    while (size < entries * 2)
+    while (size * 3 < entries * 4)
         size *= 2;
     return size;
 }

@@ -10,16 +10,13 @@ void lora_refresh(struct lora *lora)
     for (i = 0; i < lora->in; i++)
         for (r = 0; r < lora->rank; r++)
             lora->a_t[i * lora->rank_stride + r] = lora->a[r * lora->in + i];
-    for (i = 0; i < lora->out; i++)
-        for (r = 0; r < lora->rank; r++)
-            lora->b[i * lora->rank_stride + r] = lora->b_t[r * lora->out_stride + i];
 }
 
 /* All arguments of the parallel regions below. */
 struct lora_work {
     const struct exec *exec;
     const struct lora *lora;
-    float *y, *u_out, *du, *dx, *d_a, *d_b_t;
+    float *y, *u_out, *du, *b, *dx, *d_a, *d_b_t;
     const float *u, *x, *dy;
     size_t y_stride, x_stride, dy_stride, dx_stride, n_tokens;
 };
@@ -77,14 +74,18 @@ void lora_up(const struct exec *exec, const struct lora *lora, float *y, size_t 
     pool_run(exec->pool, up_columns, &work, column_items(lora->out), 1);
 }
 
-/* d_b_t += u^T dy for output columns. */
+/* d_b_t += u^T dy for output columns, and B with its rank in lanes. */
 static void gradient_b(void *context, size_t begin, size_t end, int worker)
 {
     const struct lora_work *w = context;
     const struct lora *l = w->lora;
-    size_t c = begin * COLUMNS, n = clip_columns(end, l->out) - c;
+    size_t c = begin * COLUMNS, n = clip_columns(end, l->out) - c, r, i;
 
     (void)worker;
+    memset(w->b + c * l->rank_stride, 0, n * l->rank_stride * sizeof *w->b);
+    for (i = c; i < c + n; i++)
+        for (r = 0; r < l->rank; r++)
+            w->b[i * l->rank_stride + r] = l->b_t[r * l->out_stride + i];
     w->exec->kernels->gemm_f32(w->d_b_t + c, l->out_stride, w->u, 1, l->rank_stride, w->dy + c, w->dy_stride, l->rank,
                                n, w->n_tokens, 1);
 }
@@ -97,7 +98,7 @@ static void gradient_u(void *context, size_t begin, size_t end, int worker)
     size_t stride = l->rank_stride;
 
     (void)worker;
-    w->exec->kernels->gemm_f32(w->du + begin * stride, stride, w->dy + begin * w->dy_stride, w->dy_stride, 1, l->b,
+    w->exec->kernels->gemm_f32(w->du + begin * stride, stride, w->dy + begin * w->dy_stride, w->dy_stride, 1, w->b,
                                stride, end - begin, stride, l->out, 0);
     w->exec->kernels->rows->scale(w->du + begin * stride, l->scale, (end - begin) * stride);
 }
@@ -119,11 +120,13 @@ static void gradient_a(void *context, size_t begin, size_t end, int worker)
 
 /* y = W x + s B A x. With u = s A x:  dB = dy u^T,  du = s B^T dy,  dA = du x^T,  dx += A^T du. */
 void lora_backward(const struct exec *exec, const struct lora *lora, float *d_a, float *d_b_t, float *dx,
-                   size_t dx_stride, float *du, const float *u, const float *dy, size_t dy_stride, const float *x,
-                   size_t x_stride, size_t n_tokens)
+                   size_t dx_stride, const struct lora_scratch *scratch, const float *u, const float *dy,
+                   size_t dy_stride, const float *x, size_t x_stride, size_t n_tokens)
 {
-    struct lora_work work = {.exec = exec, .lora = lora, .du = du, .dx = dx, .d_a = d_a, .d_b_t = d_b_t};
+    struct lora_work work = {.exec = exec, .lora = lora, .dx = dx, .d_a = d_a, .d_b_t = d_b_t};
 
+    work.du = scratch->du;
+    work.b = scratch->b;
     work.u = u;
     work.x = x;
     work.dy = dy;
