@@ -41,6 +41,9 @@ struct weight_gradients {
     float *output_norm;
 };
 
+/* 10 MB of logits for a vocabulary of 150k. Twice as many save about 1 % of a step's time. */
+#define BACKWARD_HEAD_ROWS 16
+
 struct backward_options {
     size_t max_tokens, max_spans; /* of a step */
     size_t head_rows;             /* positions whose logits exist at once */

@@ -129,7 +129,7 @@ static enum status run_sft(struct distill *d, const char *traces, const char *na
     options.resume = 1;
     options.format = distill_format(d);
     options.backward.max_tokens = options.format.max_len;
-    options.backward.head_rows = 32;
+    options.backward.head_rows = BACKWARD_HEAD_ROWS;
     options.backward.k_type = o->k_type;
     options.backward.v_type = o->v_type;
     options.train = distill_train(d, o->train.lr);
@@ -232,7 +232,7 @@ static void fill_options(struct distill *d, struct reinforcing *r)
     g->context = (a > b ? a : b) + o->max_new;
     g->max_sequences = o->batch;
     g->backward.max_tokens = g->context > 1024 ? g->context : 1024;
-    g->backward.head_rows = 32;
+    g->backward.head_rows = BACKWARD_HEAD_ROWS;
     g->backward.k_type = o->k_type;
     g->backward.v_type = o->v_type;
     g->train = distill_train(d, o->rl_lr);

@@ -87,11 +87,11 @@ enum status distill_plan(const struct distill_options *o, const struct exec *exe
         status = measure(&p, o->student, diag);
     max_len = status || o->max_len < p.context ? o->max_len : p.context;
     if (!status)
-        status = tell(&p, "fine-tuning", learner_bytes(&p, max_len, 32), diag);
+        status = tell(&p, "fine-tuning", learner_bytes(&p, max_len, BACKWARD_HEAD_ROWS), diag);
     if (!status)
         status = tell(&p, "reward model", learner_bytes(&p, max_len, 1), diag);
     if (!status) {
-        rl = learner_bytes(&p, p.context > 1024 ? p.context : 1024, 32) +
+        rl = learner_bytes(&p, p.context > 1024 ? p.context : 1024, BACKWARD_HEAD_ROWS) +
              step_scorer_bytes(&p.config, 1024, o->k_type, o->v_type);
         /* the engine of the rollouts and that of the dev questions */
         status = tell(&p, "reinforcement", rl + 2 * engine_bytes(&p, p.weights + rl), diag);

@@ -153,7 +153,8 @@ static enum status create_trainer(struct training *t, size_t max_tokens, size_t 
 {
     struct adapter_shape shape = {.rank = flag(t, "rank"), .alpha = 16, .targets = TARGET_ALL};
     struct train_options options = {.lr = 1e-4, .schedule = SCHEDULE_CONSTANT, .clip = 1, .total_steps = 1000};
-    struct backward_options backward = {max_tokens, max_spans, 32, t->load->k_type, t->load->v_type, TRAIN_KEEP};
+    struct backward_options backward = {max_tokens,      max_spans,       BACKWARD_HEAD_ROWS,
+                                        t->load->k_type, t->load->v_type, TRAIN_KEEP};
     enum status status = STATUS_OK;
 
     options.optim.beta1 = 0.9f;

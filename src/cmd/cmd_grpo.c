@@ -327,7 +327,7 @@ static void read_options(struct grpo_command *c)
     o->tokenizer = c->questions.style.tokenizer;
     o->prm = c->prm;
     o->backward.max_tokens = (size_t)args_int(args, "micro-tokens");
-    o->backward.head_rows = 32;
+    o->backward.head_rows = BACKWARD_HEAD_ROWS;
     o->backward.k_type = c->load.k_type;
     o->backward.v_type = c->load.v_type;
     o->data_hash = c->questions.train.hash ^ c->questions.dev.hash * 3;

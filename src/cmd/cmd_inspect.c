@@ -16,7 +16,6 @@
 #define SFT_RANK    8   /* sft's defaults: --rank, --max-len, --batch */
 #define SFT_MAX_LEN 1024
 #define SFT_BATCH   8
-#define SFT_ROWS    32
 
 static const struct arg own_flags[] = {
     {.name = "ctx-size",
@@ -96,7 +95,7 @@ static void plan_sft(const struct config *c, const struct args *args, const stru
     size_t n = adapter_count(c, &shape), max_len = context < SFT_MAX_LEN ? context : SFT_MAX_LEN;
     struct adapter adapter;
     struct train_options train;
-    struct backward_options backward = {.max_tokens = max_len, .head_rows = SFT_ROWS};
+    struct backward_options backward = {.max_tokens = max_len, .head_rows = BACKWARD_HEAD_ROWS};
     memset(&adapter, 0, sizeof adapter);
     memset(&train, 0, sizeof train);
     adapter.shape = shape;

@@ -155,7 +155,7 @@ static void prepare_options(struct sft_command *c)
     o->patience = (uint64_t)args_int(args, "patience");
     o->resume = args_flag(args, "resume");
     o->backward.max_tokens = micro > o->format.max_len ? micro : o->format.max_len;
-    o->backward.head_rows = 32;
+    o->backward.head_rows = BACKWARD_HEAD_ROWS;
     o->backward.k_type = c->load.k_type;
     o->backward.v_type = c->load.v_type;
     o->backward.keep_bytes = c->full ? TRAIN_KEEP : 0;
