@@ -30,6 +30,7 @@ void file_map_drop(const struct file_map *map, size_t offset, size_t length);
 enum status file_read(struct buffer *buffer, const char *path, size_t limit, struct diag *diag);
 int file_exists(const char *path);
 int file_is_folder(const char *path);
+int file_is_regular(const char *path); /* not a folder, device or pipe: what was written can be read again */
 enum status file_make_folder(const char *path, struct diag *diag); /* parents too; existing is fine */
 
 /* Atomic replacement: bytes go to "<path>.tmp.<pid>", file_commit syncs and renames it over path,
@@ -55,6 +56,8 @@ enum status file_save(const char *path, const void *bytes, size_t length, struct
 
 /* Lines of a text file or of standard input ("-"), without newline or CR LF; constant memory apart
  * from the longest line. A last line without newline is delivered with `torn` set. */
+#define FILE_LINE_MAX ((size_t)256 << 20) /* bytes; a device that never ends a line is an error, STATUS_RANGE */
+
 struct file_lines {
     int fd;
     char *path;

@@ -13,12 +13,13 @@
 #include <stddef.h>
 #include <stdint.h>
 #include "arena.h"
+#include "file.h"
 #include "status.h"
 
 enum json_stream_form { JSON_STREAM_LINES, JSON_STREAM_VALUES, JSON_STREAM_ARRAY, JSON_STREAM_MEMBERS };
 
 /* Longer values are an error (STATUS_RANGE). */
-#define JSON_STREAM_MAX ((size_t)256 << 20)
+#define JSON_STREAM_MAX FILE_LINE_MAX
 
 struct json_stream {
     /* About the value last delivered. */

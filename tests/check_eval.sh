@@ -109,7 +109,17 @@ expect 'records of something else' 'refused 1 q.jsonl:1 "a field \"correct\""'
 if [ -e /dev/full ]; then
     run eval -m $model -f "$dir/q.jsonl" -o /dev/full --max-new 4 -q
     expect 'a full disk' 'refused 1 /dev/full'
+    : >"$dir/nothing.jsonl"
+    run eval -m $model -f "$dir/nothing.jsonl" -o /dev/full -q
+    expect 'a device is not read back' '[ $code -eq 0 ] && [ ! -s "$dir/out" ] && [ ! -s "$dir/err" ]'
+    run eval -m $model -f "$dir/q.jsonl" -o /dev/null --max-new 4 -q --compare "$dir/e.jsonl"
+    expect 'a comparison needs a file' 'refused 2 [-]-compare'
 fi
+mkfifo "$dir/pipe"
+cat "$dir/pipe" >"$dir/piped.jsonl" &
+run eval -m $model -f "$dir/q.jsonl" -o "$dir/pipe" --max-new 4 -q
+wait
+expect 'a named pipe' '[ $code -eq 0 ] && [ "$(lines "$dir/piped.jsonl")" -eq 4 ] && [ ! -e "$dir/pipe.summary.json" ]'
 awk 'BEGIN { for (i = 0; i < 200; i++) printf "word%d ", i }' >"$dir/words"
 printf '{"id":"c","question":"Who?","context":"%s","answer":"Ann"}\n' "$(cat "$dir/words")" >"$dir/context.jsonl"
 run eval -m $model -f "$dir/context.jsonl" -o "$dir/c.jsonl" --max-new 8
@@ -160,6 +170,8 @@ score "$dir/torn.jsonl" -f "$dir/steps.jsonl" -t 3 -b 1
 expect 'goes on to the same bytes' 'silent && cmp -s "$dir/torn.jsonl" "$dir/scored.jsonl" && cmp -s "$dir/table" "$dir/out"'
 score - -f "$dir/steps.jsonl" --kernels scalar
 expect 'the same in the scalar tier, to a stream' '[ $code -eq 0 ] && cmp -s "$dir/out" "$dir/scored.jsonl" && cmp -s "$dir/err" "$dir/table"'
+score /dev/null -f "$dir/steps.jsonl"
+expect 'no summary beside a device' '[ $code -eq 0 ] && [ ! -s "$dir/out" ] && cmp -s "$dir/err" "$dir/table" && [ ! -e /dev/null.summary.json ]'
 run score --from "$dir/scored.jsonl" --threshold -1
 expect 'measured again at another threshold' 'silent && has "^found_error 0.000000 3$" && has "^step_auc 1.000000 8$"'
 score "$dir/se.jsonl" -f "$dir/v.jsonl" -c 512

@@ -179,6 +179,11 @@ done
 run export -m $models/qwen3/model.gguf -o "$dir/y"
 expect 'export without an adapter' 'refused 2 lora'
 
+if [ -e /dev/zero ]; then
+    run sft -m $models/qwen3/model.gguf -f /dev/zero -o "$dir/y" -q
+    expect 'a line without end' 'refused 1 /dev/zero:1 "at most 256 MB"'
+fi
+
 # ---- All weights ----
 for name in llama gemma3; do
     for form in $models/$name $models/$name/model.gguf; do

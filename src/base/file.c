@@ -165,6 +165,13 @@ int file_is_folder(const char *path)
     return stat(path, &info) == 0 && S_ISDIR(info.st_mode);
 }
 
+int file_is_regular(const char *path)
+{
+    struct stat info;
+
+    return stat(path, &info) == 0 && S_ISREG(info.st_mode);
+}
+
 enum status file_make_folder(const char *path, struct diag *diag)
 {
     char *copy = file_copy_path(path);

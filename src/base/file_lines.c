@@ -94,6 +94,9 @@ enum status file_lines_next(struct file_lines *lines, char **line, size_t *lengt
         if (lines->at_end)
             return STATUS_OK;
         lines->scanned = unread;
+        if (unread > FILE_LINE_MAX)
+            return diag_fail(diag, STATUS_RANGE, "%s:%llu: expected a line of at most %zu MB, found a longer one",
+                             lines->path, (unsigned long long)lines->number + 1, FILE_LINE_MAX >> 20);
         status = lines_fill(lines, diag);
         if (status)
             return status;

@@ -111,7 +111,7 @@ static int check_flags(const struct args *args)
         return usage("--vote", "a debate votes by itself (--debate)");
     if (args_count(args, "agent") && !args_flag(args, "debate"))
         return usage("--agent", "needs --debate");
-    if (strcmp(output, "-") == 0 && args_text(args, "compare"))
+    if (!summary_possible(output) && args_text(args, "compare"))
         return usage("--compare", "needs a file behind -o");
     return -1;
 }
@@ -218,7 +218,7 @@ static enum status write_summary(struct eval_command *c, const struct outcome_co
     struct buffer json = {0};
     enum status status;
 
-    if (!output || strcmp(output, "-") == 0)
+    if (!output || !summary_possible(output))
         return STATUS_OK;
     status = outcomes_put_json(&json, &c->outcomes, comparison, diag);
     if (!status)
@@ -258,7 +258,7 @@ static int report(struct eval_command *c)
     const char *from = args_text(&c->args, "from"), *path = from ? from : args_text(&c->args, "output");
     struct diag diag;
 
-    if (!from && strcmp(path, "-") == 0)
+    if (!from && !summary_possible(path))
         return 0;
     return put_outcomes(c, path, &diag) ? cmd_fail(&diag) : 0;
 }

@@ -197,7 +197,7 @@ static int score(struct score_command *c)
 static enum status measure(struct score_command *c, struct diag *diag)
 {
     const char *from = args_text(&c->args, "from"), *output = args_text(&c->args, "output");
-    int to_file = output && strcmp(output, "-") != 0;
+    int to_file = output && summary_possible(output);
     struct step_report report;
     struct buffer lines = {0}, json = {0};
     enum status status = STATUS_OK;

@@ -14,6 +14,11 @@ static void put_path(struct buffer *path, const char *records)
     buffer_text(path, ".summary.json");
 }
 
+int summary_possible(const char *records)
+{
+    return strcmp(records, "-") != 0 && (!file_exists(records) || file_is_regular(records));
+}
+
 enum status summary_write(const char *records, const struct buffer *members, const struct args *args, struct diag *diag)
 {
     struct buffer json = {0}, path = {0}, config = {0};

@@ -5,6 +5,8 @@
 #include "args.h"
 #include "status.h"
 
+/* Can records written there be read again, and a summary stand beside them? Not standard output, a device, a pipe. */
+int summary_possible(const char *records);
 /* {"v":1,<members>,"config":"name = value lines"}; the file is replaced atomically. */
 enum status summary_write(const char *records, const struct buffer *members, const struct args *args,
                           struct diag *diag);
