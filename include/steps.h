@@ -23,12 +23,13 @@ int steps_next(size_t *begin, size_t *end, const char *text, size_t length, size
 struct step {
     size_t begin, end;
     uint32_t n_equations, n_true;
-    uint32_t n_grounded; /* whose operands are in the question, are earlier results, or usual constants (1 2 7 12 24 60
-                            ...) */
-    int wrong;           /* states a false equation */
-    int checks;          /* "let me check", "wait", "verify" ... */
-    int corrected;       /* wrong, and a later step states the same left side truly, or checks and is right */
-    int repeats;         /* says what an earlier step said */
+    /* whose operands are in the question, earlier results or usual constants (1 2 7 12 24 60 ...); of a chain a = b = c
+     * also b = c when a = b is true and grounded: sums are done in parts, 48 + 24 = 68 + 4 = 72 */
+    uint32_t n_grounded;
+    int wrong;     /* states a false equation */
+    int checks;    /* "let me check", "wait", "verify" ... */
+    int corrected; /* wrong, and a later step states the same left side truly, or checks and is right */
+    int repeats;   /* says what an earlier step said */
 };
 
 struct steps {

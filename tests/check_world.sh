@@ -28,6 +28,10 @@ for split in test deep form; do
     sed 's/"answer":\("[^"]*"\)/"answer":\1,"output":\1/' "$dir/$split" >"$dir/graded"
     $arklet grade -q -f "$dir/graded" -o "$dir/out" >"$dir/means" || fail "$split: cannot be graded"
     [ "$(grep -c '"correct":true' "$dir/out")" -eq 1000 ] || fail "$split: the grader does not find every answer"
+    sed 's/"answer":/"correct":true,"output":/' "$dir/$split" | $arklet eval --from - --process >"$dir/means"
+    for measure in equations_true equations_grounded outputs_without_error; do
+        grep -q "^$measure  *1[.]0000 " "$dir/means" || fail "$split: $(grep "^$measure" "$dir/means")"
+    done
 done
 grep -q '"steps":6' "$dir/deep" && ! grep -qv '"steps":6' "$dir/deep" || fail "deep: not all of 6 steps"
 grep -q 'in each of [0-9]\|a day for [0-9]\|of the [a-z]* does' "$dir/form" || fail "form: no held-out wording"

@@ -117,6 +117,34 @@ static void grounding(void)
     CHECK(s.n_grounded == 1);
 }
 
+/* The middle of a chain is another form of its beginning, if the beginning is sound and the two are equal. */
+static void grounding_of_chains(void)
+{
+    static const char question[] = "Ann has 48 apples and 24 pears.";
+    static const struct {
+        const char *text;
+        size_t n, n_true, n_grounded;
+    } table[] = {
+        {"48 + 24 = 68 + 4 = 72", 2, 2, 2},
+        {"48 + 24 = 68 apples + 4 = 72 apples", 2, 2, 2},
+        {"48 + 24 = 68 + 4 = 40 + 32 = 72", 3, 3, 3},
+        {"48 + 24 = <<48+24=68+4=72>>72", 3, 3, 3},
+        {"48 + 24 = 68 + 5 = 73", 2, 1, 1},     /* the middle is another number */
+        {"48 + 25 = 69 + 4 = 73", 2, 2, 0},     /* the beginning has an operand of its own */
+        {"48 + 24 = 72. 68 + 4 = 72", 2, 2, 1}, /* no chain */
+        {"48 + 24 = 72\n68 + 4 = 72", 2, 2, 1}, /* nor this */
+        {"48 + 24 = 68 + 4 = 72, 68 + 4 = 72", 2, 2, 2},
+        {"48 + 24 = 68 + 4 = 72 and 72 - 5 = 67", 3, 3, 2},
+    };
+
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        struct steps s = read_steps(question, table[i].text);
+
+        CHECK_MSG(s.n_equations == table[i].n && s.n_true == table[i].n_true && s.n_grounded == table[i].n_grounded,
+                  "'%s': %zu equations, %zu true, %zu grounded", table[i].text, s.n_equations, s.n_true, s.n_grounded);
+    }
+}
+
 static void errors_and_corrections(void)
 {
     struct steps s = read_steps("There are 3 boxes of 4; 5 are gone.",
@@ -212,6 +240,7 @@ int main(void)
     RUN(splitting);
     RUN(equations);
     RUN(grounding);
+    RUN(grounding_of_chains);
     RUN(errors_and_corrections);
     RUN(loops);
     RUN(signatures);

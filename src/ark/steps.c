@@ -129,12 +129,18 @@ static void know_question(struct known *k, struct slice t)
 
 /* ---- steps ---- */
 
+struct seen {
+    uint64_t hash;
+    int sound;
+};
+
 struct reading {
     struct steps *steps;
     struct step *step;
     struct known known;
-    uint64_t seen[MAX_PER_STEP]; /* equations of this step */
+    struct seen seen[MAX_PER_STEP]; /* equations of this step */
     size_t n_seen;
+    int sound;                   /* the equation before is true and grounded */
     struct corrected *corrected; /* by step */
     struct buffer plain, scratch;
 };
@@ -146,19 +152,31 @@ struct corrected {
     size_t n_right;
 };
 
+/* Operands of known origin; in a chain a = b = c also those of b, another form of what a is: 48 + 24 = 68 + 4 = 72. */
+static int is_grounded(const struct reading *r, const struct steps_equation *e)
+{
+    int known = 1;
+
+    for (size_t i = 0; i < e->n_operands; i++)
+        known &= is_known(&r->known, e->operands[i]);
+    return known || (e->chained && r->sound);
+}
+
 static void take_equation(void *context, const struct steps_equation *e)
 {
     struct reading *r = context;
     struct corrected *c = &r->corrected[r->steps->n];
-    int grounded = 1;
+    int grounded;
 
     for (size_t i = 0; i < r->n_seen; i++)
-        if (r->seen[i] == e->hash)
+        if (r->seen[i].hash == e->hash) {
+            r->sound = r->seen[i].sound;
             return;
+        }
+    grounded = is_grounded(r, e);
+    r->sound = e->is_true && grounded;
     if (r->n_seen < MAX_PER_STEP)
-        r->seen[r->n_seen++] = e->hash;
-    for (size_t i = 0; i < e->n_operands; i++)
-        grounded &= is_known(&r->known, e->operands[i]);
+        r->seen[r->n_seen++] = (struct seen){e->hash, r->sound};
     know(&r->known, e->left);
     know(&r->known, e->right);
     r->step->n_equations++;

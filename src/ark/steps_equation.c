@@ -470,8 +470,8 @@ static int sides_agree(const struct side *left, const struct side *right, int ap
     return holds(a * 100, right, 1) || fabs(a - b * 100) <= 1e-9 * fabs(a);
 }
 
-static void emit(const struct line *l, const struct side *left, const struct side *right, int approximate,
-                 steps_equation_found *found, void *context)
+static struct steps_equation equation_of(const struct line *l, const struct side *left, const struct side *right,
+                                         int approximate)
 {
     const struct side *side = left->arithmetic ? left : right;
     struct steps_equation e = {.n_operands = 0};
@@ -488,11 +488,12 @@ static void emit(const struct line *l, const struct side *left, const struct sid
         if (token->kind == T_NUMBER && expression_read(&v, l->t.text + token->begin, token->end - token->begin, 1, 0))
             e.operands[e.n_operands++] = v.re[0];
     }
-    found(context, &e);
+    return e;
 }
 
 static void clean_line(struct slice clean, struct buffer *scratch, steps_equation_found *found, void *context)
 {
+    struct side last = {.begin = SIZE_MAX}; /* the right one of the equation before */
     struct line l;
 
     l.t = clean;
@@ -500,6 +501,7 @@ static void clean_line(struct slice clean, struct buffer *scratch, steps_equatio
     read_tokens(&l);
     for (size_t i = 0; i < l.n; i++) {
         struct side left, right;
+        struct steps_equation e;
         int approximate = l.tokens[i].kind == T_APPROX;
 
         if (l.tokens[i].kind != T_EQUALS && !approximate)
@@ -508,7 +510,10 @@ static void clean_line(struct slice clean, struct buffer *scratch, steps_equatio
             continue;
         if (!left.arithmetic && (!right.arithmetic || left.has_unit))
             continue;
-        emit(&l, &left, &right, approximate, found, context);
+        e = equation_of(&l, &left, &right, approximate);
+        e.chained = last.begin == left.begin && last.hash == left.hash;
+        found(context, &e);
+        last = right;
     }
 }
 

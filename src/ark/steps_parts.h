@@ -11,6 +11,7 @@ struct steps_equation {
     uint64_t left_hash; /* of the side that is arithmetic */
     double left, right;
     int is_true;
+    int chained;                     /* its left side is the right side of the equation before it: b = c in a = b = c */
     double operands[STEPS_OPERANDS]; /* of the arithmetic side */
     size_t n_operands;
 };
