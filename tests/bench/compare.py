@@ -8,7 +8,7 @@
 
 BIN_DIR holds a peer's llama-bench and, for tests with several sequences, llama-batched-bench. A program that is not
 there is left out with a note. A test is `ppN` (prefill of N tokens), `tgN` (N tokens decoded after an empty prompt) or
-`tgNxB` (B sequences decode N tokens each together, after prompts of 128; tokens per second of all together).
+`tgNxB` (B sequences decode N tokens each together, after prompts of 32; tokens per second of all together).
 
 The programs take turns (A B C A B C ...), once per repetition, so that a slow minute hits all of them. The table
 gives medians, the range, and the median of the ratios arklet / peer within a turn. `noise` is the share of the machine's
@@ -30,7 +30,7 @@ import subprocess
 import sys
 import time
 
-BATCH_PROMPT = 128
+BATCH_PROMPT = 32
 QUIET = []  # a command that runs a command
 
 
@@ -51,14 +51,14 @@ def busy_seconds():
 
 
 def run(command):
-    """Standard output of a command and the share of the machine that others used meanwhile."""
+    """Standard output and error of a command and the share of the machine that others used meanwhile."""
     total0, busy0, own0 = busy_seconds()
     done = subprocess.run([*QUIET, *command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     total1, busy1, own1 = busy_seconds()
     if done.returncode:
         raise RuntimeError(f"{shlex.join(command)}: exit {done.returncode}: {done.stderr.strip()[-300:]}")
     noise = max(0.0, (busy1 - busy0) - (own1 - own0)) / max(total1 - total0, 1e-9)
-    return done.stdout, noise
+    return done.stdout, done.stderr, noise
 
 
 def wait_for_quiet(limit, max_noise):
@@ -85,15 +85,17 @@ class Peer:
     def measure(self, model, test):
         if test["seqs"] == 1:
             p, n = (test["n"], 0) if test["kind"] == "pp" else (0, test["n"])
-            out, noise = run([os.path.join(self.folder, "llama-bench"), "-m", model, "-t", self.threads, "-p", str(p),
+            out, _, noise = run([os.path.join(self.folder, "llama-bench"), "-m", model, "-t", self.threads, "-p", str(p),
                               "-n", str(n), "-r", "1", "-o", "json", *self.more])
             row = json.loads(out[out.index("["):])[0]
             self.version = row.get("build_commit", "?")
             return row["avg_ts"], noise
         ctx = (BATCH_PROMPT + test["n"]) * test["seqs"]
-        out, noise = run([os.path.join(self.folder, "llama-batched-bench"), "-m", model, "-t", self.threads, "-c", str(ctx), "-b",
+        out, notes, noise = run([os.path.join(self.folder, "llama-batched-bench"), "-m", model, "-t", self.threads, "-c", str(ctx), "-b",
                           "2048", "-ub", "512", "-npp", str(BATCH_PROMPT), "-ntg", str(test["n"]), "-npl", str(test["seqs"])])
-        rows = [line.split("|")[1:-1] for line in out.splitlines() if re.match(r"\|\s*\d", line)]
+        rows = [line.split("|")[1:-1] for line in (out + notes).splitlines() if re.match(r"\|\s*\d", line)]
+        if not rows:
+            raise RuntimeError(f"{self.name}: llama-batched-bench printed no table")
         return float(rows[-1][7]), noise  # S_TG t/s
 
 
@@ -112,7 +114,7 @@ class Arklet:
 
     def measure(self, model, test):
         p, n = (test["n"], 0) if test["kind"] == "pp" else (0 if test["seqs"] == 1 else BATCH_PROMPT, test["n"])
-        out, noise = run([self.path, "bench", "-m", model, "-p", str(p), "-n", str(n), "-b", str(test["seqs"]), "-r", "1", "-t",
+        out, _, noise = run([self.path, "bench", "-m", model, "-p", str(p), "-n", str(n), "-b", str(test["seqs"]), "-r", "1", "-t",
                           self.threads, "-o", "json", *self.more])
         for row in json.loads(out):
             decodes = row["n_gen"] > 0
