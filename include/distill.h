@@ -1,9 +1,10 @@
 /* distill.h - the whole loop in a run folder: debate, select, fine-tune, train the reward model, reinforce, evaluate.
  *
- *   questions -> split -> debate -> traces -> adapters (answer sampled rsft da) -> prm -> adapters (rl pad da-pad)
+ *   questions -> split -> debate -> traces -> adapters (answer self sampled rsft da) -> prm -> adapters (rl pad da-pad)
  *             -> evaluation of every row on every test set -> summary
  *
- *   <folder>/questions/{train,dev,test,ood1..}.jsonl   debate.jsonl  samples.jsonl  traces/<row>.jsonl
+ *   <folder>/questions/{train,dev,test,ood1..}.jsonl   debate.jsonl  samples.jsonl  self-samples.jsonl
+ *            traces/<row>.jsonl
  *            <row>/, prm/          run folders of the learners (sft.h, prm.h, grpo.h) with their metrics.csv
  *            eval/<row>.<set>.jsonl, .vote.jsonl       stages/<stage>.json: what a complete stage came to
  *            config.txt  summary.txt  summary.md  summary.json
@@ -24,16 +25,18 @@
 
 /* method.md section 5. */
 enum distill_row {
-    ROW_BASE,    /* the student as it is */
-    ROW_TEACHER, /* the teacher alone; only when it is another model */
-    ROW_DEBATE,  /* the teacher's agents: mean agent and vote */
-    ROW_ANSWER,  /* SFT on answers alone */
-    ROW_SAMPLED, /* SFT on right samples without debate, at the debate's cost in tokens */
-    ROW_RSFT,    /* SFT on one right trace a question */
-    ROW_DA,      /* SFT on up to k different right traces */
-    ROW_RL,      /* reinforcement by the answer check alone */
-    ROW_PAD,     /* reinforcement with the reward model */
-    ROW_DA_PAD,  /* DA, then PAD */
+    ROW_BASE,        /* the student as it is */
+    ROW_TEACHER,     /* the teacher alone; only when it is another model */
+    ROW_DEBATE,      /* the teacher's agents: mean agent and vote */
+    ROW_SELF_DEBATE, /* the student's agents; as ROW_SELF only when the teacher is another model */
+    ROW_ANSWER,      /* SFT on answers alone; from here on rows that are trained */
+    ROW_SELF,        /* SFT on the student's own right samples, as many as the teacher's: self-training */
+    ROW_SAMPLED,     /* SFT on the teacher's right samples without debate, at the debate's cost in tokens */
+    ROW_RSFT,        /* SFT on one right trace a question */
+    ROW_DA,          /* SFT on up to k different right traces */
+    ROW_RL,          /* reinforcement by the answer check alone */
+    ROW_PAD,         /* reinforcement with the reward model */
+    ROW_DA_PAD,      /* DA, then PAD */
     DISTILL_ROWS
 };
 

@@ -43,7 +43,7 @@ awk -v q="$dir/q.jsonl" -v t="$dir/t.jsonl" 'BEGIN {
 mkdir "$dir/demo"
 run sft --full -q -m $model -f "$dir/t.jsonl" -o "$dir/demo/teacher" --epochs 30 --batch 9 --lr 5e-3
 expect 'a teacher' '[ $code -eq 0 ]'
-run sft --full -q -m $model -f "$dir/t.jsonl" -o "$dir/demo/student" --epochs 6 --batch 9 --lr 5e-3
+run sft --full -q -m $model -f "$dir/t.jsonl" -o "$dir/demo/student" --epochs 10 --batch 9 --lr 5e-3
 expect 'a student' '[ $code -eq 0 ]'
 
 flags="--max-new 32 --test-share 0.3 --agents 3 --rounds 2 --steps 3 --group 4 --prompts 2 --epochs 6 --lr 5e-3 --rl-lr 1e-3
@@ -71,7 +71,7 @@ begun=$(date +%s%N)
 code=$?
 whole_ms=$((($(date +%s%N) - begun) / 1000000))
 contents whole >"$dir/whole.sums"
-expect 'the whole loop' '[ $code -eq 0 ] && for row in base teacher debate answer sampled rsft da rl pad da-pad; do has "^$row  *test " || exit 1; done'
+expect 'the whole loop' '[ $code -eq 0 ] && (for row in base teacher debate self-debate answer self sampled rsft da rl pad da-pad; do has "^$row  *test " || exit 1; done)'
 expect 'memory is told before the start' 'head -n 1 "$dir/err" | grep -q "^distill: debates, teacher .* MB = weights .* + work" && grep -q "^distill: reinforcement  *[0-9]" "$dir/err"'
 expect 'the summary in three forms' 'cmp -s "$dir/out" "$dir/whole/summary.txt" && grep -q "^| da-pad | test | " "$dir/whole/summary.md" &&
     grep -q "\"row\":\"da\",.*\"against_base\":{.*\"p_mcnemar\":.*\"training_tokens\":" "$dir/whole/summary.json" && grep -q "\"stage\":\"prm\",.*\"held_out\":{" "$dir/whole/summary.json"'
@@ -110,7 +110,7 @@ expect 'a memory limit' 'refused 1 "more than the limit"'
 # ---- Rows that cannot be made are left out; one model in both roles ----
 run distill -m $model -f "$dir/q.jsonl" -o "$dir/none" --max-new 8 -c 400 --agents 2 --rounds 1 --steps 1 --group 2 --prompts 1 \
     --rows base,teacher,debate,rsft,rl,da-pad --vote 1
-expect 'without a right debate' '[ $code -eq 0 ] && has "^rsft is left out: no trace was selected" && has "^da-pad is left out: there is no" && has "^rl  *test " && ! has "^teacher" && ! has "^pad"'
+expect 'without a right debate' '[ $code -eq 0 ] && has "^rsft is left out: no trace was selected" && has "^da-pad is left out: there is no" && has "^rl  *test " && ! has "^teacher" && ! has "^self" && ! has "^pad"'
 
 # ---- demo ----
 {

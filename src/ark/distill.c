@@ -15,11 +15,18 @@
 static const struct {
     const char *name, *about;
 } rows[DISTILL_ROWS] = {
-    {"base", "student, as it is"},       {"teacher", "teacher alone"},
-    {"debate", "teacher's debate"},      {"answer", "SFT, answers alone"},
-    {"sampled", "SFT, right samples"},   {"rsft", "SFT, one trace"},
-    {"da", "SFT, different traces"},     {"rl", "RL, answer check"},
-    {"pad", "RL, answer check and PRM"}, {"da-pad", "different traces, then PRM"},
+    {"base", "student, as it is"},
+    {"teacher", "teacher alone"},
+    {"debate", "teacher's debate"},
+    {"self-debate", "student's debate"},
+    {"answer", "SFT, answers alone"},
+    {"self", "SFT, own right samples"},
+    {"sampled", "SFT, teacher's right samples"},
+    {"rsft", "SFT, one trace"},
+    {"da", "SFT, different traces"},
+    {"rl", "RL, answer check"},
+    {"pad", "RL, answer check and PRM"},
+    {"da-pad", "different traces, then PRM"},
 };
 
 const char *distill_row_name(enum distill_row row)
@@ -77,9 +84,15 @@ void distill_say(const struct distill *d, const char *format, ...)
         d->options->say(d->options->context_of_say, line);
 }
 
+int distill_is_debate(enum distill_row row)
+{
+    return row == ROW_DEBATE || row == ROW_SELF_DEBATE;
+}
+
 int distill_wants(const struct distill *d, enum distill_row row)
 {
-    if (row == ROW_TEACHER && strcmp(d->options->teacher, d->options->student) == 0)
+    if ((row == ROW_TEACHER || row == ROW_SELF_DEBATE || row == ROW_SELF) &&
+        strcmp(d->options->teacher, d->options->student) == 0)
         return 0;
     return (d->options->rows >> row & 1) != 0;
 }
@@ -218,8 +231,9 @@ static enum status each_row(struct distill *d, const char *prefix, enum distill_
 /* DA then PAD starts from DA's adapter; PAD needs debates to learn its reward model from. */
 static int needs_debate(const struct distill *d)
 {
-    return distill_wants(d, ROW_ANSWER) || distill_wants(d, ROW_SAMPLED) || distill_wants(d, ROW_RSFT) ||
-           distill_wants(d, ROW_DA) || distill_wants(d, ROW_PAD) || distill_wants(d, ROW_DA_PAD);
+    return distill_wants(d, ROW_ANSWER) || distill_wants(d, ROW_SELF) || distill_wants(d, ROW_SAMPLED) ||
+           distill_wants(d, ROW_RSFT) || distill_wants(d, ROW_DA) || distill_wants(d, ROW_PAD) ||
+           distill_wants(d, ROW_DA_PAD);
 }
 
 static enum status loop(struct distill *d, struct diag *diag)
@@ -234,6 +248,8 @@ static enum status loop(struct distill *d, struct diag *diag)
         status = stage(d, "samples", distill_sample, ROW_SAMPLED, diag);
     if (!status)
         status = each_row(d, "eval-", ROW_TEACHER, ROW_DEBATE, distill_evaluate, diag);
+    if (!status && distill_wants(d, ROW_SELF))
+        status = stage(d, "self-samples", distill_sample, ROW_SELF, diag);
     if (!status)
         status = each_row(d, "select-", ROW_ANSWER, ROW_DA, distill_select, diag);
     if (!status)
@@ -244,7 +260,7 @@ static enum status loop(struct distill *d, struct diag *diag)
         status = each_row(d, "", ROW_RL, ROW_DA_PAD, distill_reinforce, diag);
     if (!status)
         status = row_stage(d, "eval-", ROW_BASE, distill_evaluate, diag);
-    return status ? status : each_row(d, "eval-", ROW_ANSWER, ROW_DA_PAD, distill_evaluate, diag);
+    return status ? status : each_row(d, "eval-", ROW_SELF_DEBATE, ROW_DA_PAD, distill_evaluate, diag);
 }
 
 /* The first line in which two configurations differ; its length. */

@@ -342,16 +342,20 @@ static enum status samples_wanted(struct distill *d, size_t *agents, struct diag
     return status;
 }
 
+static const char *samples_of(enum distill_row row)
+{
+    return row == ROW_SELF ? "self-samples.jsonl" : "samples.jsonl";
+}
+
 enum status distill_sample(struct distill *d, enum distill_row row, struct buffer *result, struct diag *diag)
 {
-    const char *output = distill_path(d, "samples.jsonl");
+    const char *output = distill_path(d, "%s", samples_of(row));
     struct debate_summary s = {0};
     size_t agents = 0;
     enum status status = samples_wanted(d, &agents, diag);
 
-    (void)row;
     if (!status)
-        status = distill_use(d, d->options->teacher, diag);
+        status = distill_use(d, row == ROW_SELF ? d->options->student : d->options->teacher, diag);
     if (!status)
         status = distill_hold(d, d->train, output, agents, 1, 0, diag);
     if (!status)
@@ -364,16 +368,17 @@ enum status distill_sample(struct distill *d, enum distill_row row, struct buffe
 
 static enum select_strategy strategy_of(enum distill_row row)
 {
-    return row == ROW_ANSWER    ? SELECT_ANSWER
-           : row == ROW_SAMPLED ? SELECT_SAMPLED
-           : row == ROW_RSFT    ? SELECT_RSFT
-                                : SELECT_DA;
+    return row == ROW_ANSWER                       ? SELECT_ANSWER
+           : row == ROW_SAMPLED || row == ROW_SELF ? SELECT_SAMPLED
+           : row == ROW_RSFT                       ? SELECT_RSFT
+                                                   : SELECT_DA;
 }
 
 enum status distill_select(struct distill *d, enum distill_row row, struct buffer *result, struct diag *diag)
 {
     const struct distill_options *o = d->options;
-    const char *debates = distill_path(d, row == ROW_SAMPLED ? "samples.jsonl" : "debate.jsonl");
+    int sampled = row == ROW_SAMPLED || row == ROW_SELF;
+    const char *debates = distill_path(d, "%s", sampled ? samples_of(row) : "debate.jsonl");
     const char *traces = distill_path(d, "traces/%s.jsonl", distill_row_name(row));
     struct select_options options = {.strategy = strategy_of(row), .k = o->k, .min_correct = o->min_correct};
     struct select_summary s = {0};

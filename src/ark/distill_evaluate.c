@@ -1,4 +1,4 @@
-/* distill_evaluate.c - a row's answers to every test set: greedy, and sampled for votes; the teacher's debates. */
+/* distill_evaluate.c - a row's answers to every test set: greedy, and sampled for votes; debates. */
 #include <string.h>
 
 #include "distill_parts.h"
@@ -64,7 +64,7 @@ static enum status answer_set(struct distill *d, enum distill_row row, const str
     const struct distill_options *o = d->options;
     enum status status;
 
-    if (row == ROW_DEBATE)
+    if (distill_is_debate(row))
         return distill_hold(d, set->path, distill_answers(d, row, set, 0), o->agents, o->rounds, 1, diag);
     status = answer(d, adapter, set->path, distill_answers(d, row, set, 0), 1, diag);
     if (!status && o->votes > 1)

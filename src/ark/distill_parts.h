@@ -6,6 +6,7 @@
 #include "distill.h"
 #include "example.h"
 #include "json.h"
+#include "outcomes.h"
 #include "prompt.h"
 
 struct distill_set { /* questions to evaluate on */
@@ -40,6 +41,7 @@ __attribute__((format(printf, 2, 3)))
 void distill_say(const struct distill *d, const char *format, ...);
 enum status distill_no_memory(struct diag *diag);
 int distill_wants(const struct distill *d, enum distill_row row);
+int distill_is_debate(enum distill_row row); /* answers by a debate's vote */
 
 /* The result of a complete stage as an object, NULL when there is none. */
 const struct json *distill_result(struct distill *d, const char *stage);
@@ -77,6 +79,23 @@ enum status distill_fine_tune(struct distill *d, enum distill_row row, struct bu
 enum status distill_prm(struct distill *d, enum distill_row row, struct buffer *result, struct diag *diag);
 enum status distill_reinforce(struct distill *d, enum distill_row row, struct buffer *result, struct diag *diag);
 enum status distill_evaluate(struct distill *d, enum distill_row row, struct buffer *result, struct diag *diag);
+struct distill_measured { /* a row on a set */
+    int there;
+    struct stats_interval value, sampled, vote; /* n 0: not measured */
+    size_t n, n_sampled, n_vote;
+    double tokens, vote_tokens; /* of a question: its answer, its votes together */
+    double equations;           /* share that is true, NaN: none is stated */
+    int compared;
+    struct outcome_comparison comparison; /* with the base */
+};
+
+/* rows[DISTILL_ROWS] get what was measured on a set. */
+enum status distill_measure(struct distill *d, struct distill_measured *rows, const struct distill_set *set,
+                            struct diag *diag);
+/* What a row's training took; interrupted runs are counted. */
+double distill_training_tokens(struct distill *d, const char *name);
+double distill_training_seconds(struct distill *d, const char *name);
+
 enum status distill_report(struct distill *d, struct buffer *text, struct diag *diag);
 
 /* Where the test sets' questions and a row's answers to them are; votes: of the sampled answers. NULL without memory.

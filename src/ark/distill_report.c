@@ -21,114 +21,12 @@ struct line { /* of the table */
     char cells[COLUMNS][32];
 };
 
-struct measured { /* a row on a set */
-    int there;
-    struct stats_interval value, sampled, vote; /* n 0: not measured */
-    size_t n, n_sampled, n_vote;
-    double tokens, equations; /* an answer; share that is true, NaN: none is stated */
-    int compared;
-    struct outcome_comparison comparison; /* with the base */
-};
-
 struct report {
     struct distill *d;
     struct buffer text, markdown, json;
-    struct buffer notes, notes_markdown; /* what stands below the table */
-    struct outcomes base;                /* of the set at hand */
-    int has_base;
-    struct measured rows[DISTILL_ROWS]; /* of the set at hand */
+    struct buffer notes, notes_markdown;        /* what stands below the table */
+    struct distill_measured rows[DISTILL_ROWS]; /* of the set at hand */
 };
-
-/* ---- Measuring ---- */
-
-static enum outcome_measure main_measure(const struct outcomes *o)
-{
-    return o->series[OUTCOME_ACCURACY].n ? OUTCOME_ACCURACY : o->series[OUTCOME_F1].n ? OUTCOME_F1 : OUTCOME_ROUGEL;
-}
-
-static enum status read_greedy(struct report *r, enum distill_row row, const char *path, struct measured *m,
-                               struct diag *diag)
-{
-    struct outcomes o = {.process = 1, .seed = r->d->options->sampling.seed};
-    enum status status = outcomes_read(&o, path, diag);
-
-    if (!status)
-        status = outcomes_interval(&m->value, &m->n, &o, main_measure(&o), diag);
-    if (!status && row == ROW_DEBATE) { /* its answers are votes, its first round are samples */
-        m->vote = m->value;
-        m->n_vote = m->n;
-        status = outcomes_interval(&m->sampled, &m->n_sampled, &o, OUTCOME_SAMPLE, diag);
-    }
-    m->there = !status;
-    m->tokens = o.records ? (double)o.tokens / (double)o.records : 0;
-    m->equations = o.sums.equations ? (double)o.sums.true_equations / (double)o.sums.equations : NAN;
-    if (!status && row == ROW_BASE) {
-        r->base = o;
-        r->has_base = 1;
-        return STATUS_OK;
-    }
-    if (!status && r->has_base) {
-        status = outcomes_compare(&m->comparison, &o, &r->base, diag);
-        m->compared = m->comparison.n > 0;
-    }
-    outcomes_free(&o);
-    return status;
-}
-
-static enum status read_votes(struct report *r, const char *path, struct measured *m, struct diag *diag)
-{
-    struct outcomes o = {.seed = r->d->options->sampling.seed};
-    enum status status = outcomes_read(&o, path, diag);
-
-    if (!status)
-        status = outcomes_interval(&m->vote, &m->n_vote, &o, main_measure(&o), diag);
-    if (!status)
-        status = outcomes_interval(&m->sampled, &m->n_sampled, &o, OUTCOME_SAMPLE, diag);
-    outcomes_free(&o);
-    return status;
-}
-
-static enum status measure_row(struct report *r, enum distill_row row, const struct distill_set *set, struct diag *diag)
-{
-    const char *greedy = distill_answers(r->d, row, set, 0), *votes = distill_answers(r->d, row, set, 1);
-    struct measured *m = &r->rows[row];
-    enum status status = greedy && votes ? STATUS_OK : distill_no_memory(diag);
-
-    memset(m, 0, sizeof *m);
-    if (status || !distill_wants(r->d, row) || !file_exists(greedy))
-        return status;
-    status = read_greedy(r, row, greedy, m, diag);
-    if (!status && file_exists(votes))
-        status = read_votes(r, votes, m, diag);
-    return status;
-}
-
-/* ---- What training cost ---- */
-
-/* The sum of the last column of metrics.csv: the time of all steps, interrupted runs included. */
-static double training_seconds(struct distill *d, const char *name)
-{
-    const char *path = distill_path(d, "%s/metrics.csv", name);
-    struct file_lines lines;
-    char *line;
-    size_t length;
-    double sum = 0;
-
-    if (!path || !file_exists(path) || file_lines_open(&lines, path, NULL))
-        return 0;
-    while (!file_lines_next(&lines, &line, &length, NULL) && line) {
-        const char *last = strrchr(line, ',');
-
-        sum += last && lines.number > 1 ? strtod(last + 1, NULL) : 0;
-    }
-    file_lines_close(&lines);
-    return sum;
-}
-
-static double training_tokens(struct distill *d, const char *name)
-{
-    return json_number(distill_result(d, name), "num_tokens", 0);
-}
 
 /* ---- Table ---- */
 
@@ -137,7 +35,7 @@ static const char *const heads[COLUMNS] = {"row",    "set",    "greedy",  "95 %"
 
 static void put_line(struct buffer *out, const struct line *line, enum style style)
 {
-    static const int widths[COLUMNS] = {8, 5, 7, 15, 8, 7, 7, 8, 22, 18};
+    static const int widths[COLUMNS] = {11, 5, 6, 14, 7, 6, 6, 7, 22, 18};
     int i;
 
     for (i = 0; i < COLUMNS; i++)
@@ -171,13 +69,13 @@ static void put_value(char cell[32], double value, size_t n)
 
 static void fill_line(struct report *r, struct line *line, enum distill_row row, const struct distill_set *set)
 {
-    const struct measured *m = &r->rows[row];
+    const struct distill_measured *m = &r->rows[row];
     const char *name = distill_row_name(row);
-    double tokens = training_tokens(r->d, name);
+    double tokens = distill_training_tokens(r->d, name);
 
     snprintf(line->cells[0], 32, "%s", name);
     snprintf(line->cells[1], 32, "%s", set->name);
-    put_value(line->cells[2], m->value.mean, row == ROW_DEBATE ? 0 : m->n);
+    put_value(line->cells[2], m->value.mean, distill_is_debate(row) ? 0 : m->n);
     snprintf(line->cells[3], 32, "%.1f .. %.1f", 100 * m->value.low, 100 * m->value.high);
     put_value(line->cells[4], m->sampled.mean, m->n_sampled);
     put_value(line->cells[5], m->vote.mean, m->n_vote);
@@ -189,7 +87,7 @@ static void fill_line(struct report *r, struct line *line, enum distill_row row,
                  m->comparison.paired.p, m->comparison.paired.p < 0.05 ? "" : " (noise)");
     snprintf(line->cells[9], 32, "-");
     if (tokens > 0)
-        snprintf(line->cells[9], 32, "%.0f tok, %.0f s", tokens, training_seconds(r->d, name));
+        snprintf(line->cells[9], 32, "%.0f tok, %.0f s", tokens, distill_training_seconds(r->d, name));
 }
 
 /* ---- JSON ---- */
@@ -201,17 +99,25 @@ static void put_interval(struct buffer *out, const char *name, const struct stat
                       i->high, n);
 }
 
+/* What share of a debate's gain over the student a row keeps. */
+static void put_share(struct report *r, const char *name, enum distill_row row, enum distill_row debate)
+{
+    double base = r->rows[ROW_BASE].value.mean, gain = r->rows[debate].value.mean - base;
+
+    if (r->rows[debate].there && gain > 0)
+        buffer_format(&r->json, ",\"%s\":%.6g", name, (r->rows[row].value.mean - base) / gain);
+}
+
 static void put_row_json(struct report *r, enum distill_row row, const struct distill_set *set, int first)
 {
-    const struct measured *m = &r->rows[row];
+    const struct distill_measured *m = &r->rows[row];
     const struct outcome_comparison *c = &m->comparison;
     const char *name = distill_row_name(row);
     struct buffer *out = &r->json;
-    double debate = r->rows[ROW_DEBATE].value.mean - r->rows[ROW_BASE].value.mean;
 
     buffer_format(out, "%s\n{\"row\":\"%s\",\"about\":\"%s\",\"set\":\"%s\"", first ? "" : ",", name,
                   distill_row_about(row), set->name);
-    put_interval(out, row == ROW_DEBATE ? "debate" : "greedy", &m->value, m->n);
+    put_interval(out, distill_is_debate(row) ? "debate" : "greedy", &m->value, m->n);
     put_interval(out, "sampled", &m->sampled, m->n_sampled);
     put_interval(out, "vote", &m->vote, m->n_vote);
     buffer_format(out, ",\"tokens\":%.6g", m->tokens);
@@ -222,20 +128,23 @@ static void put_row_json(struct report *r, enum distill_row row, const struct di
         buffer_format(out, ",\"p_bootstrap\":%.6g,\"p_mcnemar\":%.6g,\"only_here\":%zu,\"only_base\":%zu", c->paired.p,
                       c->mcnemar, c->only_left, c->only_right);
     }
-    if (m->compared && row > ROW_DEBATE && r->rows[ROW_DEBATE].there && debate > 0)
-        buffer_format(out, ",\"recovered\":%.6g", (m->value.mean - r->rows[ROW_BASE].value.mean) / debate);
-    if (training_tokens(r->d, name) > 0)
-        buffer_format(out, ",\"training_tokens\":%.0f,\"training_seconds\":%.1f", training_tokens(r->d, name),
-                      training_seconds(r->d, name));
+    if (m->compared && row >= ROW_ANSWER) {
+        put_share(r, "recovered", row, ROW_DEBATE);
+        put_share(r, "recovered_self", row, ROW_SELF_DEBATE);
+    }
+    if (distill_training_tokens(r->d, name) > 0)
+        buffer_format(out, ",\"training_tokens\":%.0f,\"training_seconds\":%.1f", distill_training_tokens(r->d, name),
+                      distill_training_seconds(r->d, name));
     buffer_text(out, "}");
 }
 
 /* What the stages came to, as they told. */
 static void put_stages_json(struct report *r)
 {
-    static const char *const stages[] = {"split",       "held-debates", "samples", "select-answer", "select-sampled",
-                                         "select-rsft", "select-da",    "answer",  "sampled",       "rsft",
-                                         "da",          "prm",          "rl",      "pad",           "da-pad"};
+    static const char *const stages[] = {
+        "split",          "held-debates", "samples",   "self-samples", "select-answer", "select-self",
+        "select-sampled", "select-rsft",  "select-da", "answer",       "self",          "sampled",
+        "rsft",           "da",           "prm",       "rl",           "pad",           "da-pad"};
     int n = 0;
 
     buffer_text(&r->json, "\n],\n\"stages\":[");
@@ -291,23 +200,24 @@ static void put_debate_notes(struct report *r)
             100 * json_number(prm, "mean_of_n", NAN));
 }
 
-/* How much of what the debate gains over the student the rows keep in a single answer. */
-static void put_recovered(struct report *r, const struct distill_set *set)
+/* How much of what a debate gains over the student the rows keep in a single answer. */
+static void put_recovered(struct report *r, const struct distill_set *set, enum distill_row of)
 {
-    const struct measured *base = &r->rows[ROW_BASE], *debate = &r->rows[ROW_DEBATE];
+    const struct distill_measured *base = &r->rows[ROW_BASE], *debate = &r->rows[of];
     double gain = debate->value.mean - base->value.mean;
+    const char *name = distill_row_about(of);
 
     if (!base->there || !debate->there)
         return;
     if (!(gain > 0)) {
-        put_note(r, "%s: the debate gains nothing over the student (%+.1f points).", set->name, 100 * gain);
+        put_note(r, "%s: the %s gains nothing over the student (%+.1f points).", set->name, name, 100 * gain);
         return;
     }
     for (int row = ROW_ANSWER; row < DISTILL_ROWS; row++)
         if (r->rows[row].there)
-            put_note(r, "%s: %s recovers %.0f %% of the debate's gain of %.1f points.", set->name,
+            put_note(r, "%s: %s recovers %.0f %% of the %s's gain of %.1f points.", set->name,
                      distill_row_name((enum distill_row)row), 100 * (r->rows[row].value.mean - base->value.mean) / gain,
-                     100 * gain);
+                     name, 100 * gain);
 }
 
 static void put_left_out(struct report *r)
@@ -324,12 +234,9 @@ static void put_left_out(struct report *r)
 
 static enum status report_set(struct report *r, const struct distill_set *set, int *first, struct diag *diag)
 {
-    enum status status = STATUS_OK;
     struct line line;
     int row;
-
-    for (row = 0; row < DISTILL_ROWS && !status; row++)
-        status = measure_row(r, (enum distill_row)row, set, diag);
+    enum status status = distill_measure(r->d, r->rows, set, diag);
     for (row = 0; row < DISTILL_ROWS && !status; row++) {
         if (!r->rows[row].there)
             continue;
@@ -359,9 +266,8 @@ static enum status put_all(struct report *r, struct diag *diag)
     put_debate_notes(r);
     for (size_t i = 0; i < r->d->n_sets && !status; i++) {
         status = report_set(r, &r->d->sets[i], &first, diag);
-        put_recovered(r, &r->d->sets[i]);
-        outcomes_free(&r->base);
-        r->has_base = 0;
+        put_recovered(r, &r->d->sets[i], ROW_DEBATE);
+        put_recovered(r, &r->d->sets[i], ROW_SELF_DEBATE);
     }
     put_left_out(r);
     put_stages_json(r);

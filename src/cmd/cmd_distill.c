@@ -43,7 +43,7 @@ static const struct arg run_flags[] = {
      .kind = ARG_TEXT,
      .value = "LIST",
      .otherwise = "all",
-     .help = "of base,teacher,debate,answer,sampled,rsft,da,rl,pad,da-pad: what to make and compare"},
+     .help = "of base,teacher,debate,self-debate,answer,self,sampled,rsft,da,rl,pad,da-pad: what to make and compare"},
     {.name = "chat-template", .kind = ARG_TEXT, .value = "NAME", .help = "default: each model's own"},
     {.name = "plain", .kind = ARG_FLAG, .help = "plain text prompts"},
     {.name = "system", .kind = ARG_TEXT, .value = "TEXT", .help = "system message"},
@@ -204,7 +204,8 @@ static const char about[] =
     "goes on. The summary (summary.txt, summary.md, summary.json) is printed. Rows:\n"
     "  base     the student, untrained            teacher  the teacher alone, when it is another model\n"
     "  debate   the teacher's agents and vote     answer   SFT on answers alone\n"
-    "  sampled  SFT on right samples of the same cost, without debate\n"
+    "  self     SFT on the student's own right samples, self-debate its agents and vote\n"
+    "  sampled  SFT on the teacher's right samples of the same cost, without debate\n"
     "  rsft     SFT on one trace a question       da       SFT on up to --k different ones\n"
     "  rl       answer check alone                pad      with the reward model; da-pad: from da on\n"
     "--lr and --schedule are those of SFT; --eval-every those of reinforcement on the dev questions.";
@@ -267,8 +268,9 @@ static int read_rows(struct distill_command *c)
         size_t n = strcspn(at, ",");
 
         if (!distill_row_named(&row, at, n))
-            return usage(c, "--rows",
-                         "expected all, or a list of base,teacher,debate,answer,sampled,rsft,da,rl,pad,da-pad");
+            return usage(
+                c, "--rows",
+                "expected all, or a list of base,teacher,debate,self-debate,answer,self,sampled,rsft,da,rl,pad,da-pad");
         c->options.rows |= 1u << row;
         at += n + (at[n] == ',');
     }
