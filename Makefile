@@ -86,7 +86,7 @@ REPLAYS  := $(FUZZ:%=$(BUILD)/tests/fuzz/replay_%)
 TEST_OBJ := $(TESTS:=.o) $(FUZZ:%=$(BUILD)/tests/fuzz/fuzz_%.o) $(BUILD)/tests/fuzz/replay.o
 
 .PHONY: all lib program build-tests test walk test-data check check-asan check-ubsan check-tsan check-valgrind check-arm \
-        bench world fuzz-replay $(FUZZ:%=fuzz-%) install help clean format
+        bench demo world fuzz-replay $(FUZZ:%=fuzz-%) install help clean format
 .SECONDARY: $(TEST_OBJ)
 .DELETE_ON_ERROR:
 
@@ -117,7 +117,7 @@ $(BUILD)/%.o: %.c
 	$(Q)$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
 
 # Where the demo looks for its models.
-$(BUILD)/src/cmd/cmd_distill.o: ALL_CFLAGS += -DARKLET_SHARE='"$(PREFIX)/share/arklet"'
+$(BUILD)/src/cmd/cmd_demo.o: ALL_CFLAGS += -DARKLET_SHARE='"$(PREFIX)/share/arklet"'
 $(BUILD)/quant/avx2%o: ALL_CFLAGS += $(AVX2_FLAGS)
 $(BUILD)/quant/avxvnni%o: ALL_CFLAGS += $(AVX2_FLAGS) -mavxvnni
 $(BUILD)/quant/avx512%o: ALL_CFLAGS += $(AVX512_FLAGS)
@@ -181,6 +181,10 @@ export QUICK
 bench: all
 	@sh tests/bench/run.sh
 
+# The whole loop on the models of fixtures/demo, in ten minutes on two cores; what is complete in the folder is kept.
+demo: all
+	@./arklet demo --fixtures fixtures -o build/demo
+
 # Each tests/fuzz/fuzz_NAME.c is a libFuzzer target (clang). The same file linked with replay.c feeds it the corpus
 # fixtures/fuzz/NAME and small changes of it, with any compiler; `make test` does that too.
 FUZZ_BUILD := build/fuzz-$(ARCH)-clang
@@ -232,6 +236,7 @@ help:
 	@echo "make check-asan      the tests under AddressSanitizer; check-ubsan, check-tsan, check-valgrind alike"
 	@echo "make check-arm       the tests cross-compiled for AArch64 under qemu-user"
 	@echo "make bench           the speed tables"
+	@echo "make demo            debate, distil, reinforce, evaluate small models, in ten minutes"
 	@echo "make fuzz-NAME       fuzz one parser with clang for SECONDS_PER_TARGET=60: $(FUZZ)"
 	@echo "make fuzz-replay     feed all fuzz targets their corpus, with any compiler"
 	@echo "make world           the generator of problems: $(BUILD)/world"

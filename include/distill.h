@@ -96,5 +96,10 @@ enum status distill_plan(const struct distill_options *options, const struct exe
  * call goes on. */
 enum status distill_run(const struct distill_options *options, const struct exec *exec, struct buffer *text,
                         struct diag *diag);
+/* What a complete run came to, for somebody who sees it for the first time: a table in words, a question before and
+ * after, an agent that corrects itself, where the time went, where the files are, what to try next; appended to *text
+ * and kept as story.txt in the run folder, with the question of the example in try/. `program` is how it is called. */
+enum status distill_story(const struct distill_options *options, const struct exec *exec, const char *program,
+                          struct buffer *text, struct diag *diag);
 
 #endif

@@ -59,10 +59,11 @@ struct grpo_options {
     uint64_t data_hash;
     int resume;
     const struct tokenizer *tokenizer;
-    const struct adapter *prm; /* reward model on the same base, or NULL (answer check alone) */
-    double prm_beta;           /* of an implicit one (implicit.h); 0: it has a head */
-    size_t context;            /* longest prompt + completion */
-    size_t max_sequences;      /* that run at once in the engine */
+    const struct adapter *prm;     /* reward model, or NULL (answer check alone) */
+    const struct model *prm_model; /* its base, with the policy's vocabulary; NULL: the policy's own */
+    double prm_beta;               /* of an implicit one (implicit.h); 0: it has a head */
+    size_t context;                /* longest prompt + completion */
+    size_t max_sequences;          /* that run at once in the engine */
     struct backward_options backward;
     struct train_options train;
     struct progress *progress;

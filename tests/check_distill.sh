@@ -121,7 +121,8 @@ expect 'without a right debate' '[ $code -eq 0 ] && has "^rsft is left out: no t
 } >"$dir/demo/distill.txt"
 sed -i.bak 's|^model = |model = demo/|; s|^teacher = |teacher = demo/|; s|^file = ../|file = |' "$dir/demo/distill.txt"
 run demo --fixtures "$dir" -o "$dir/shown" --vote 1
-expect 'demo' '[ $code -eq 0 ] && has "^da  *test " && ! has "^pad" && [ -s "$dir/shown/summary.md" ]'
+expect 'demo' '[ $code -eq 0 ] && has "^  student, one answer  *[0-9]" && has "^  debates, up to 3 different ones (DA) .* s\$" && ! has "(PAD) " &&
+    has "distill -m small.gguf" && cmp -s "$dir/out" "$dir/shown/story.txt" && [ -s "$dir/shown/summary.md" ]'
 run demo --fixtures "$dir/nowhere" -o "$dir/x"
 expect 'demo without its files' 'refused 1 "nowhere/demo/distill.txt"'
 

@@ -111,6 +111,19 @@ grpo x -c 20 --max-new 16
 expect 'a context that is too small' 'refused 1 "longest prompt" "context of 20"'
 grpo x --prm fixtures/adapters/qwen3
 expect 'a reward model without a head' 'refused 1 "score head"'
+# A reward model on a base of its own: the same base changes nothing, another one the rewards.
+printf '{"prompt":"Ann has 3.","completions":["3 + 2 = 5","3 + 2 = 6"],"labels":[true,false]}\n' >"$dir/steps.jsonl"
+"$arklet" init -q fixtures/models/qwen3/config.json "$dir/other.gguf" --tokenizer $model --seed 5 >"$dir/out" 2>"$dir/err"
+for base in $model "$dir/other.gguf"; do
+    "$arklet" prm -q -m $base -f "$dir/steps.jsonl" -o "$dir/prm-$(basename $base .gguf)" --rank 2 --lr 1e-2 --epochs 5 >"$dir/out" 2>"$dir/err"
+done
+grpo prm --steps 2 --prm "$dir/prm-model"
+grpo prm-same --steps 2 --prm "$dir/prm-model" --prm-model $model
+expect 'a reward model on the policy'"'"'s base' '[ $code -eq 0 ] && same prm prm-same'
+grpo prm-other --steps 2 --prm "$dir/prm-other" --prm-model "$dir/other.gguf"
+expect 'a reward model on another base' '[ $code -eq 0 ] && ! same prm prm-other'
+grpo x --prm-model fixtures/models/llama/model.gguf --prm "$dir/prm-model"
+expect 'a reward model with another vocabulary' 'refused 1 vocabulary'
 echo '{"question": "x"}' >"$dir/q.jsonl"
 grpo x
 expect 'a question without an answer' 'refused 1 q.jsonl:1'

@@ -96,6 +96,20 @@ enum status distill_measure(struct distill *d, struct distill_measured *rows, co
 double distill_training_tokens(struct distill *d, const char *name);
 double distill_training_seconds(struct distill *d, const char *name);
 
+struct distill_sample { /* a wrong text and the right one that took its place */
+    int worth;          /* 0: there is none; the others are in the run's arena */
+    size_t agent;       /* of a debate */
+    const char *id, *question, *wrong, *right;
+};
+
+/* A question of a set that the student got wrong as it was and right as `row`; one agent of a training debate that
+ * corrected itself. */
+enum status distill_sample_answers(struct distill *d, struct distill_sample *best, enum distill_row row,
+                                   const struct distill_set *set, struct diag *diag);
+enum status distill_sample_debate(struct distill *d, struct distill_sample *best, struct diag *diag);
+/* Both texts with the step that changed marked; before, after: what stands above them. */
+void distill_sample_put(struct buffer *out, const struct distill_sample *sample, const char *before, const char *after);
+
 enum status distill_report(struct distill *d, struct buffer *text, struct diag *diag);
 
 /* Where the test sets' questions and a row's answers to them are; votes: of the sampled answers. NULL without memory.

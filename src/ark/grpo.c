@@ -277,6 +277,7 @@ static enum status open_run(struct grpo *g, struct model *model, const struct ex
     struct train_options train = o->train;
     struct engine_options engine = {o->context, o->max_sequences, 256, 0, 0, backward.k_type, backward.v_type};
     struct score_options score = {o->context, 256, backward.k_type, backward.v_type, (float)o->temperature};
+    const struct model *judge = o->prm_model ? o->prm_model : model;
     enum status status;
 
     backward.max_spans = o->group + 1;
@@ -287,11 +288,11 @@ static enum status open_run(struct grpo *g, struct model *model, const struct ex
     if (!status)
         status = engine_create(&g->engine, model, exec, &engine, diag);
     if (!status && o->prm && o->prm_beta > 0)
-        status = step_scorer_create_implicit(&g->scorer, model, o->prm, o->prm_beta, exec, o->context, backward.k_type,
+        status = step_scorer_create_implicit(&g->scorer, judge, o->prm, o->prm_beta, exec, o->context, backward.k_type,
                                              backward.v_type, diag);
     else if (!status && o->prm)
         status =
-            step_scorer_create(&g->scorer, model, o->prm, exec, o->context, backward.k_type, backward.v_type, diag);
+            step_scorer_create(&g->scorer, judge, o->prm, exec, o->context, backward.k_type, backward.v_type, diag);
     if (!status && (o->kl_beta > 0 || (o->mode == GRPO_PURE && o->pure.beta > 0)))
         status = score_create(&g->reference, model, exec, &score, diag);
     if (!status)

@@ -1,13 +1,10 @@
-/* cmd_distill.c - arklet distill: the whole loop in a run folder; arklet demo: the same on the project's own models. */
+/* cmd_distill.c - arklet distill: the whole loop in a run folder. arklet demo is a kind of it: cmd_demo.c. */
 #include <stdio.h>
 #include <string.h>
-#include "args.h"
-#include "args_private.h"
 #include "cmd.h"
 #include "debate.h"
-#include "distill.h"
+#include "distill_command.h"
 #include "file.h"
-#include "load.h"
 #include "step_labels.h"
 #include "terminal.h"
 #include "train_flags.h"
@@ -189,14 +186,6 @@ static const struct arg stage_flags[] = {
     {.name = NULL},
 };
 
-static const struct arg demo_flags[] = {
-    {.name = "fixtures",
-     .kind = ARG_TEXT,
-     .value = "DIR",
-     .help = "folder with demo/distill.txt; default: the installed share directory, then ./fixtures"},
-    {.name = NULL},
-};
-
 static const char about[] =
     "The whole loop: splits the questions, lets the teacher's agents debate, selects traces, fine-tunes the student\n"
     "on them and on controls, trains a reward model, reinforces the student, and evaluates every row on every test\n"
@@ -210,40 +199,23 @@ static const char about[] =
     "  rl       answer check alone                pad      with the reward model; da-pad: from da on\n"
     "--lr and --schedule are those of SFT; --eval-every those of reinforcement on the dev questions.";
 
-static const char demo_about[] =
-    "arklet distill on the small models and questions that come with the project: DIR/demo/distill.txt holds its\n"
-    "flags, with paths relative to DIR. Flags given here win.";
-
-#define COPIED_FLAGS 32
-
-struct distill_command {
-    struct arg model_flags[COPIED_FLAGS], sampling_flags[COPIED_FLAGS];
-    const struct arg *groups[8];
-    struct args_spec spec;
-    struct args args;
-    struct load load;
-    struct distill_options options;
-    struct buffer config;
-    struct progress progress;
-};
-
-static void make_spec(struct distill_command *c, int demo)
+static void make_spec(struct distill_command *c)
 {
     size_t n = 0;
 
-    args_optional(c->model_flags, COPIED_FLAGS, args_model);
-    args_optional(c->sampling_flags, COPIED_FLAGS, args_sampling);
+    args_optional(c->model_flags, DISTILL_COPIED_FLAGS, args_model);
+    args_optional(c->sampling_flags, DISTILL_COPIED_FLAGS, args_sampling);
     args_remove(c->sampling_flags, "seed"); /* it is among those of training */
-    if (demo)
-        c->groups[n++] = demo_flags;
+    if (c->kind->flags)
+        c->groups[n++] = c->kind->flags;
     c->groups[n++] = run_flags;
     c->groups[n++] = stage_flags;
     c->groups[n++] = args_train;
     c->groups[n++] = c->model_flags;
     c->groups[n++] = c->sampling_flags;
     c->groups[n++] = args_common;
-    c->spec.command = demo ? "demo" : "distill";
-    c->spec.about = demo ? demo_about : about;
+    c->spec.command = c->kind->command;
+    c->spec.about = c->kind->about;
     c->spec.groups = c->groups;
 }
 
@@ -390,70 +362,6 @@ static int read_options(struct distill_command *c)
     return -1;
 }
 
-/* ---- The demo's configuration ---- */
-
-#ifndef ARKLET_SHARE
-#define ARKLET_SHARE "/usr/local/share/arklet"
-#endif
-
-/* The first folder that has a demo/distill.txt. */
-static const char *find_fixtures(const struct args *args, struct buffer *path)
-{
-    const char *folders[] = {args_text(args, "fixtures"), ARKLET_SHARE, "fixtures"};
-    size_t n = folders[0] ? 1 : 3, i;
-
-    for (i = folders[0] ? 0 : 1; i < n; i++) {
-        buffer_clear(path);
-        buffer_format(path, "%s/demo/distill.txt", folders[i]);
-        if (path->data && file_exists(path->data))
-            return folders[i];
-    }
-    return NULL;
-}
-
-/* Paths in the file are relative to the folder. */
-static int place_paths(struct args *args, size_t from, const char *folder)
-{
-    static const char *const names[] = {"model", "teacher", "file", "dev", "test", "ood", NULL};
-
-    for (size_t i = from; i < args->n_given; i++)
-        for (size_t k = 0; names[k]; k++) {
-            struct buffer path = {0};
-
-            if (strcmp(args->given[i].arg->name, names[k]) != 0 || args->given[i].text[0] == '/')
-                continue;
-            buffer_format(&path, "%s/%s", folder, args->given[i].text);
-            args->given[i].text = path.failed ? NULL : arena_text(&args->arena, path.data, path.length);
-            buffer_free(&path);
-            if (!args->given[i].text)
-                return args_out_of_memory();
-            break;
-        }
-    return -1;
-}
-
-static int read_fixtures(struct distill_command *c)
-{
-    struct buffer path = {0};
-    const char *folder = find_fixtures(&c->args, &path);
-    size_t from = c->args.n_given;
-    int code = -1;
-
-    if (!folder) {
-        fprintf(stderr, "arklet demo: %s: no such file; expected --fixtures DIR with demo/distill.txt in it\n",
-                path.data ? path.data : "demo/distill.txt");
-        code = 1;
-    }
-    if (code < 0)
-        code = args_read_config(&c->args, path.data);
-    if (code < 0)
-        code = place_paths(&c->args, from, folder);
-    if (code < 0 && !args_is_given(&c->args, "output"))
-        code = args_add(&c->args, args_find(&c->spec, "output", 6, 0), "arklet-demo", 1);
-    buffer_free(&path);
-    return code;
-}
-
 /* ---- The run ---- */
 
 static int run(struct distill_command *c)
@@ -474,6 +382,8 @@ static int run(struct distill_command *c)
         status = file_save(path.data, config.data, config.length, &diag);
     if (!status)
         status = distill_run(&c->options, &c->load.exec, &text, &diag);
+    if (!status && c->kind->finish)
+        status = c->kind->finish(c, &text, &diag);
     if (!status)
         fputs(text.data ? text.data : "", stdout);
     buffer_free(&text);
@@ -490,20 +400,21 @@ static void close_command(struct distill_command *c)
     memory_free(c);
 }
 
-static int distill(int argc, char **argv, int demo)
+int distill_command(int argc, char **argv, const struct distill_kind *kind)
 {
     struct distill_command *c = memory_alloc(sizeof *c);
     int code;
 
     if (!c) {
-        fprintf(stderr, "arklet distill: out of memory\n");
+        fprintf(stderr, "arklet %s: out of memory\n", kind->command);
         return 1;
     }
     memset(c, 0, sizeof *c);
-    make_spec(c, demo);
+    c->kind = kind;
+    make_spec(c);
     code = args_parse(&c->args, &c->spec, argc, argv);
-    if (code < 0 && demo)
-        code = read_fixtures(c);
+    if (code < 0 && kind->prepare)
+        code = kind->prepare(c);
     if (code < 0)
         code = load_exec(&c->load, &c->args);
     if (code < 0)
@@ -516,10 +427,7 @@ static int distill(int argc, char **argv, int demo)
 
 int cmd_distill(int argc, char **argv)
 {
-    return distill(argc, argv, 0);
-}
+    static const struct distill_kind kind = {.command = "distill", .about = about};
 
-int cmd_demo(int argc, char **argv)
-{
-    return distill(argc, argv, 1);
+    return distill_command(argc, argv, &kind);
 }

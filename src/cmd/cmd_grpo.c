@@ -20,7 +20,11 @@ static const struct arg own_flags[] = {
      .required = 1,
      .help = "questions with answers"},
     {.name = "output", .alias = "-o", .kind = ARG_TEXT, .value = "DIR", .required = 1, .help = "run folder"},
-    {.name = "prm", .kind = ARG_TEXT, .value = "DIR", .help = "reward model on the same base (arklet prm)"},
+    {.name = "prm", .kind = ARG_TEXT, .value = "DIR", .help = "reward model (arklet prm)"},
+    {.name = "prm-model",
+     .kind = ARG_TEXT,
+     .value = "M",
+     .help = "its base, with the policy's vocabulary; default: the policy's"},
     {.name = "kind", .kind = ARG_CHOICE, .value = "KIND", .choices = ANSWER_KINDS, .help = "kind of all questions"},
     {.name = "mode",
      .kind = ARG_CHOICE,
@@ -184,6 +188,7 @@ struct grpo_command {
     struct args args;
     struct load load;
     struct adapter *policy, *prm;
+    struct model *prm_model;
     struct chat_template chat;
     struct grpo_questions questions;
     struct grpo_options options;
@@ -206,9 +211,34 @@ static int fail(const char *what)
     return 1;
 }
 
+/* The two models see the same token ids, so these must mean the same to both. */
+static int load_prm_model(struct grpo_command *c, const char *path)
+{
+    const struct tokenizer *a = c->load.model->tokenizer, *b;
+    size_t i, n, m;
+    struct diag diag;
+
+    if (model_load(&c->prm_model, path, &c->load.exec, c->load.mem_limit, &diag))
+        return cmd_fail(&diag);
+    b = c->prm_model->tokenizer;
+    for (i = 0; a && b && i < tokenizer_vocab_size(a) && i < tokenizer_vocab_size(b); i++) {
+        const char *left = tokenizer_piece(a, (int32_t)i, &n), *right = tokenizer_piece(b, (int32_t)i, &m);
+
+        if (n != m || memcmp(left, right, n) != 0)
+            break;
+    }
+    if (!a || !b || i < tokenizer_vocab_size(a) || i < tokenizer_vocab_size(b)) {
+        fprintf(stderr, "arklet grpo: --prm-model %s: expected the policy's vocabulary, found another (token %zu)\n",
+                path, i);
+        return 1;
+    }
+    c->options.prm_model = c->prm_model;
+    return -1;
+}
+
 static int prepare_adapters(struct grpo_command *c)
 {
-    const char *prm = args_text(&c->args, "prm");
+    const char *prm = args_text(&c->args, "prm"), *judge = args_text(&c->args, "prm-model");
     struct adapter_shape shape;
     struct diag diag;
     int code;
@@ -227,7 +257,12 @@ static int prepare_adapters(struct grpo_command *c)
     }
     /* Not the adapter's own: a ratio of exactly 1 in on-policy updates is given up only when it is asked for. */
     c->policy->dropout = (float)args_float(&c->args, "lora-dropout");
-    if (prm && adapter_load(&c->prm, c->load.model, prm, 1, &diag))
+    if (judge) {
+        code = load_prm_model(c, judge);
+        if (code >= 0)
+            return code;
+    }
+    if (prm && adapter_load(&c->prm, judge ? c->prm_model : c->load.model, prm, 1, &diag))
         return cmd_fail(&diag);
     if (c->prm && !c->prm->score_weight && implicit_load(prm, &c->options.prm_beta, &diag))
         return cmd_fail(&diag);
@@ -429,6 +464,7 @@ int cmd_grpo(int argc, char **argv)
     if (c.policy && !c.load.n_adapters)
         adapter_free(c.policy);
     adapter_free(c.prm);
+    model_free(c.prm_model);
     grpo_questions_free(&c.questions);
     buffer_free(&c.config);
     load_free(&c.load);
