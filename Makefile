@@ -86,7 +86,7 @@ REPLAYS  := $(FUZZ:%=$(BUILD)/tests/fuzz/replay_%)
 TEST_OBJ := $(TESTS:=.o) $(FUZZ:%=$(BUILD)/tests/fuzz/fuzz_%.o) $(BUILD)/tests/fuzz/replay.o
 
 .PHONY: all lib program build-tests test walk test-data check check-asan check-ubsan check-tsan check-valgrind check-arm \
-        bench demo world fuzz-replay $(FUZZ:%=fuzz-%) install help clean format
+        bench demo experiment world results fuzz-replay $(FUZZ:%=fuzz-%) install help clean format
 .SECONDARY: $(TEST_OBJ)
 .DELETE_ON_ERROR:
 
@@ -210,6 +210,18 @@ $(BUILD)/world: $(WORLD_OBJ) $(LIB)
 	$(SAY)
 	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
+# The controlled experiment: three seeds, all controls, ablations, in six hours on two cores; goes on where it stopped.
+# FAST=1: a few questions. RUN_FOLDER: where it works; results go to fixtures/results (FAST: into the folder itself).
+RESULTS_OBJ := $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/experiment/*.c))
+RUN_FOLDER  ?= build/experiment$(if $(FAST),-fast)
+results: $(BUILD)/results
+$(BUILD)/results: $(RESULTS_OBJ) $(LIB)
+	$(SAY)
+	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+experiment: all world results
+	@FAST="$(FAST)" ARKLET="$(BUILD)/arklet" WORLD="$(BUILD)/world" RESULTS="$(BUILD)/results" \
+	    sh tests/experiment/experiment.sh $(RUN_FOLDER) $(if $(FAST),$(RUN_FOLDER)/results,fixtures/results)
+
 fuzz-replay: $(REPLAYS)
 	@$(TEST_ENV) sh tests/run.sh $(REPLAYS)
 
@@ -240,9 +252,10 @@ help:
 	@echo "make fuzz-NAME       fuzz one parser with clang for SECONDS_PER_TARGET=60: $(FUZZ)"
 	@echo "make fuzz-replay     feed all fuzz targets their corpus, with any compiler"
 	@echo "make world           the generator of problems: $(BUILD)/world"
+	@echo "make experiment      the controlled experiment, six hours, goes on where it stopped; FAST=1 minutes"
 	@echo "make install         to PREFIX=$(PREFIX)"
 	@echo "make format, clean   clang-format the tree; remove build products"
 
-DEPS := $(LIB_OBJ:.o=.d) $(CMD_OBJ:.o=.d) $(REF_OBJ:.o=.d) $(TEST_OBJ:.o=.d) $(WORLD_OBJ:.o=.d)
+DEPS := $(LIB_OBJ:.o=.d) $(CMD_OBJ:.o=.d) $(REF_OBJ:.o=.d) $(TEST_OBJ:.o=.d) $(WORLD_OBJ:.o=.d) $(RESULTS_OBJ:.o=.d)
 $(DEPS): ;
 -include $(DEPS)
