@@ -147,7 +147,7 @@ $(TESTS): $(BUILD)/tests/%: $(BUILD)/tests/%.o $(REF_OBJ) $(CMD_LIB) $(LIB)
 
 # One line per test, then "N passed, N failed"; the exit status is the verdict.
 TEST_ENV = CC="$(CC)" BUILD="$(BUILD)" LIB="$(LIB)" ARKLET="$(BUILD)/arklet" RUN="$(RUN)" MODE="$(MODE)" ONLY="$(ONLY)"
-test: build-tests $(if $(ONLY),,lib world $(if $(filter release$(RUN),$(MODE)),all,program))
+test: build-tests $(if $(ONLY),,lib world results $(if $(filter release$(RUN),$(MODE)),all,program))
 	@$(TEST_ENV) sh tests/run.sh $(TESTS) $(if $(ONLY),,$(REPLAYS))
 
 check: test

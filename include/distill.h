@@ -70,6 +70,7 @@ struct distill_options {
     size_t max_new, batch;    /* tokens of an answer; sequences that decode together */
     struct sampling sampling; /* of debates and votes, with the seed of everything */
     size_t votes;             /* samples of a question in evaluations; 1: greedy answers alone */
+    int votes_untrained;      /* these of the untrained models alone */
 
     size_t k, min_correct; /* select.h */
     int spliced;

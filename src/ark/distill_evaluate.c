@@ -67,7 +67,7 @@ static enum status answer_set(struct distill *d, enum distill_row row, const str
     if (distill_is_debate(row))
         return distill_hold(d, set->path, distill_answers(d, row, set, 0), o->agents, o->rounds, 1, diag);
     status = answer(d, adapter, set->path, distill_answers(d, row, set, 0), 1, diag);
-    if (!status && o->votes > 1)
+    if (!status && o->votes > 1 && !(o->votes_untrained && row >= ROW_ANSWER))
         status = answer(d, adapter, set->path, distill_answers(d, row, set, 1), o->votes, diag);
     return status;
 }

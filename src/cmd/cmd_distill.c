@@ -93,6 +93,7 @@ static const struct arg stage_flags[] = {
      .low = 1,
      .high = 1024,
      .help = "evaluation: samples of a question, beside the greedy answer (1: none)"},
+    {.name = "vote-untrained", .kind = ARG_FLAG, .help = "evaluation: --vote for the untrained models alone"},
     {.name = "k",
      .kind = ARG_INT,
      .value = "N",
@@ -296,6 +297,7 @@ static void read_stages(struct distill_command *c)
     o->max_new = (size_t)args_int(args, "max-new");
     o->batch = (size_t)args_int(args, "batch");
     o->votes = (size_t)args_int(args, "vote");
+    o->votes_untrained = args_flag(args, "vote-untrained");
     o->k = (size_t)args_int(args, "k");
     o->min_correct = (size_t)args_int(args, "min-correct");
     o->spliced = args_flag(args, "spliced");

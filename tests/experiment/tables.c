@@ -90,6 +90,15 @@ static void put_interval(struct buffer *json, const char *name, const struct sta
         buffer_text(json, "}");
 }
 
+/* A p value; the bootstrap's smallest is below 1 in STATS_REPLICATES. */
+static void put_p(struct buffer *out, double p)
+{
+    if (p < 0.001)
+        buffer_text(out, " < 0.001 |");
+    else
+        buffer_format(out, " %.3f |", p);
+}
+
 /* Discordant pairs of all seeds: McNemar's exact test takes them as independent. */
 static double mcnemar(const struct results *r, int a, int b, int set)
 {
@@ -163,10 +172,12 @@ static void put_row(struct table *t, int row, int set, const struct row_values *
     buffer_format(md, " %.1f .. %.1f |", 100 * v->interval.low, 100 * v->interval.high);
     if (row == ROW_BASE)
         buffer_text(md, " - | - | - |");
-    else
-        buffer_format(md, " %+.1f (%+.1f .. %+.1f) | %.3f | %.2g |", 100 * v->paired.difference.mean,
-                      100 * v->paired.difference.low, 100 * v->paired.difference.high, v->paired.p,
-                      mcnemar(t->r, row, ROW_BASE, set));
+    else {
+        buffer_format(md, " %+.1f (%+.1f .. %+.1f) |", 100 * v->paired.difference.mean, 100 * v->paired.difference.low,
+                      100 * v->paired.difference.high);
+        put_p(md, v->paired.p);
+        put_p(md, mcnemar(t->r, row, ROW_BASE, set));
+    }
     put_number(md, "%.1f", 100 * summary_mean(t, row, set, "sampled"));
     put_number(md, "%.1f", 100 * summary_mean(t, row, set, "vote"));
     put_number(md, "%.0f", v->tokens);
@@ -254,9 +265,11 @@ static enum status put_pair(struct table *t, int a, int b, int set, struct diag 
     }
     o = over_seeds(differences, seeds);
     status = stats_paired_bootstrap(&paired, left, right, n, STATS_REPLICATES, 1, diag);
-    buffer_format(t->md, "| %s - %s | %s | %+.1f | %+.1f .. %+.1f | %.3f | %.2g |",
-                  distill_row_name((enum distill_row)a), distill_row_name((enum distill_row)b), set_names[set],
-                  100 * paired.difference.mean, 100 * paired.difference.low, 100 * paired.difference.high, paired.p, p);
+    buffer_format(t->md, "| %s - %s | %s | %+.1f | %+.1f .. %+.1f |", distill_row_name((enum distill_row)a),
+                  distill_row_name((enum distill_row)b), set_names[set], 100 * paired.difference.mean,
+                  100 * paired.difference.low, 100 * paired.difference.high);
+    put_p(t->md, paired.p);
+    put_p(t->md, p);
     put_number(t->md, "%.1f", 100 * o.half);
     buffer_format(t->md, "\n");
     buffer_format(t->json, "%s\n{\"left\":\"%s\",\"right\":\"%s\",\"set\":\"%s\"", t->n_json++ ? "," : "",
@@ -434,18 +447,19 @@ static void put_head(struct table *t)
         buffer_format(t->md, " %llu", (unsigned long long)t->r->seeds[s]);
         buffer_format(t->json, "%s%llu", s ? "," : "", (unsigned long long)t->r->seeds[s]);
     }
-    buffer_text(t->md, ".\n\nright: share of questions answered rightly, in percent, by one greedy answer (debates: by "
-                       "the vote), mean of the seeds; "
-                       "+- seeds: half of Student's 95 % interval over the seeds (it knows nothing of the choice of "
-                       "questions); 95 %: bootstrap over the "
-                       "questions of the mean of the seeds; against base: paired with the untrained student, p of the "
-                       "same bootstrap, and of "
-                       "McNemar's exact test over all seeds' pairs (which takes seeds as independent); sampled: mean "
-                       "single sample; vote: "
-                       "majority of the samples; tokens: generated for a question; wrong steps: steps an answer that "
-                       "compute what the reference solution "
-                       "does not; true eq: stated equations that hold; trained on, seconds: tokens and time of the "
-                       "row's own training.\n");
+    buffer_text(t->md,
+                ".\n\nright: share of questions answered rightly, in percent, by one greedy answer (debates: by "
+                "the vote), mean of the seeds; "
+                "+- seeds: half of Student's 95 % interval over the seeds (it knows nothing of the choice of "
+                "questions); 95 %: bootstrap over the "
+                "questions of the mean of the seeds; against base: paired with the untrained student, p of the "
+                "same bootstrap, and of "
+                "McNemar's exact test over the pairs of all seeds (which takes seeds as independent); sampled: mean "
+                "single sample; vote: "
+                "majority of the samples; tokens: generated for a question; wrong steps: steps an answer that "
+                "compute what the reference solution "
+                "does not; true eq: stated equations that hold; trained on, seconds: tokens and time of the "
+                "row's own training.\n");
     buffer_text(t->json, "],\n\"rows\":[");
 }
 
