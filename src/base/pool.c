@@ -7,7 +7,9 @@
  * two sides order "announce myself, then look at the other" with sequentially consistent operations: either the
  * worker sees the job closed, or the caller sees the worker active and waits. So nobody waits for a worker
  * that is still asleep: a job that the caller finishes alone costs no wake-up latency.
- * A decode step makes some hundred short calls, so idle workers spin for POOL_SPIN seconds before they sleep.
+ * A decode step makes some hundred short calls, so idle workers, and a caller that waits for the last of them, spin for
+ * POOL_SPIN seconds before they sleep. A caller that spun on would take the CPU from the very worker it waits for
+ * where other programs want it too.
  * Leaves out: nested jobs, priorities, pinning of threads. */
 #if defined(__linux__) && !defined(_GNU_SOURCE)
 #define _GNU_SOURCE /* sched_getaffinity; other systems count the online CPUs */
@@ -25,8 +27,8 @@
 #include "pool.h"
 
 #define POOL_MAX     256
-#define POOL_SPIN    100e-6 /* seconds an idle worker stays awake: longer than the gaps inside a decode step */
-#define POOL_PATIENT 10e-6  /* seconds of pure spinning before a waiter also offers its core to others */
+#define POOL_SPIN    100e-6            /* seconds a waiter stays awake: longer than the gaps inside a decode step */
+#define POOL_PATIENT 10e-6             /* seconds of pure spinning before a waiter also offers its core to others */
 #define POOL_STACK   ((size_t)8 << 20) /* bytes; some systems give threads no more than 128 KB */
 #define CACHE_LINE   64
 
@@ -46,9 +48,10 @@ struct pool {
     char gap2[CACHE_LINE];
     int active; /* workers inside the gate */
     int sleepers;
+    int caller_sleeps;
     char gap3[CACHE_LINE];
     pthread_mutex_t mutex; /* guards sleeping only */
-    pthread_cond_t wake;
+    pthread_cond_t wake, idle;
     struct worker {
         struct pool *pool;
         pthread_t thread;
@@ -118,6 +121,27 @@ static void sleep_until_ticket(struct pool *pool, unsigned seen)
     pthread_mutex_unlock(&pool->mutex);
 }
 
+static void sleep_until_idle(struct pool *pool)
+{
+    pthread_mutex_lock(&pool->mutex);
+    __atomic_store_n(&pool->caller_sleeps, 1, __ATOMIC_SEQ_CST);
+    while (__atomic_load_n(&pool->active, __ATOMIC_SEQ_CST))
+        pthread_cond_wait(&pool->idle, &pool->mutex);
+    __atomic_store_n(&pool->caller_sleeps, 0, __ATOMIC_SEQ_CST);
+    pthread_mutex_unlock(&pool->mutex);
+}
+
+/* The last worker to leave wakes the caller. */
+static void leave(struct pool *pool)
+{
+    if (__atomic_sub_fetch(&pool->active, 1, __ATOMIC_SEQ_CST) == 0 &&
+        __atomic_load_n(&pool->caller_sleeps, __ATOMIC_SEQ_CST)) {
+        pthread_mutex_lock(&pool->mutex);
+        pthread_cond_signal(&pool->idle);
+        pthread_mutex_unlock(&pool->mutex);
+    }
+}
+
 static void new_ticket(struct pool *pool)
 {
     __atomic_fetch_add(&pool->ticket, 1, __ATOMIC_SEQ_CST);
@@ -156,7 +180,7 @@ static void *worker_main(void *argument)
         __atomic_fetch_add(&pool->active, 1, __ATOMIC_SEQ_CST);
         if (__atomic_load_n(&pool->open, __ATOMIC_SEQ_CST))
             take_grains(pool, worker->index);
-        __atomic_fetch_sub(&pool->active, 1, __ATOMIC_SEQ_CST);
+        leave(pool);
     }
 }
 
@@ -197,6 +221,7 @@ enum status pool_create(struct pool **out, int n_threads, struct diag *diag)
     pool->crowded = n_threads > online_cpus();
     pthread_mutex_init(&pool->mutex, NULL);
     pthread_cond_init(&pool->wake, NULL);
+    pthread_cond_init(&pool->idle, NULL);
     for (pool->n_threads = 1; pool->n_threads < n_threads; pool->n_threads++) {
         struct worker *worker = &pool->workers[pool->n_threads];
         worker->pool = pool;
@@ -222,6 +247,7 @@ void pool_destroy(struct pool *pool)
     for (int i = 1; i < pool->n_threads; i++)
         pthread_join(pool->workers[i].thread, NULL);
     pthread_cond_destroy(&pool->wake);
+    pthread_cond_destroy(&pool->idle);
     pthread_mutex_destroy(&pool->mutex);
     memory_free(pool);
 }
@@ -260,5 +286,6 @@ void pool_run(struct pool *pool, pool_work *work, void *context, size_t n_items,
     take_grains(pool, 0);
     __atomic_store_n(&pool->open, 0, __ATOMIC_SEQ_CST);
     while (__atomic_load_n(&pool->active, __ATOMIC_SEQ_CST))
-        wait_round(pool, &since);
+        if (wait_round(pool, &since) > POOL_SPIN)
+            sleep_until_idle(pool);
 }
