@@ -177,6 +177,28 @@ static enum status finish_stage(struct distill *d, const char *name, const struc
     return status;
 }
 
+/* Says what begins. */
+static void tell_stage(const struct distill *d, const char *name, enum distill_row row)
+{
+    static const char *const whole[][2] = {
+        {"split", "questions to learn from, to choose by and to test on"},
+        {"held-debates", "the teacher's agents debate"},
+        {"samples", "the teacher answers alone, as often as the debates cost"},
+        {"self-samples", "the student answers alone, as often as the debates cost"},
+        {"prm", "reward model, from the debates' steps"},
+    };
+    const char *what = strncmp(name, "eval-", 5) == 0     ? "test questions: "
+                       : strncmp(name, "select-", 7) == 0 ? "traces for: "
+                                                          : "";
+
+    for (size_t i = 0; i < sizeof whole / sizeof *whole; i++)
+        if (strcmp(name, whole[i][0]) == 0) {
+            distill_say(d, "distill: %s (%s)", name, whole[i][1]);
+            return;
+        }
+    distill_say(d, "distill: %s (%s%s)", name, what, rows[row].about);
+}
+
 /* Does the work of a stage, unless it is complete. */
 static enum status stage(struct distill *d, const char *name, distill_work *work, enum distill_row row,
                          struct diag *diag)
@@ -194,7 +216,7 @@ static enum status stage(struct distill *d, const char *name, distill_work *work
     }
     if (d->options->stop && d->options->stop())
         return diag_fail(diag, STATUS_STOPPED, "interrupted before %s; the same command goes on", name);
-    distill_say(d, "distill: %s", name);
+    tell_stage(d, name, row);
     if (d->options->progress)
         progress_begin(d->options->progress, name, "tok/s");
     status = work(d, row, &members, diag);

@@ -35,9 +35,8 @@ say() {
 questions() { # NAME SPLIT COUNT SEED
     file=$run/questions/$1.jsonl
     [ -f "$file" ] && return
-    "$world" questions split="$2" count="$3" seed="$4" >"$file.solved.part"
-    sed 's/"answer":".*\(#### [0-9]*\)","steps":[0-9]*}/"answer":"\1"}/' "$file.solved.part" >"$file.part"
-    mv "$file.solved.part" "$run/questions/$1.solved.jsonl"
+    "$world" questions split="$2" count="$3" seed="$4" >"$run/questions/$1.solved.jsonl"
+    WORLD=$world sh "$here/questions.sh" "$2" "$3" "$4" >"$file.part"
     mv "$file.part" "$file"
 }
 
