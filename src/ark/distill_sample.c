@@ -4,7 +4,9 @@
  *   wrong   ... | Ann has 54 - 8 = 46. <- wrong      | #### 46      the first step that the right text does not have
  *   right   ... | Ann has 54 + 8 = 62. <- corrected  | #### 62      the first one that the wrong text does not have
  *
- * Of all pairs the first that differ in a single place is taken; else the first one. Steps are those of steps.h. */
+ * Of all pairs the first is taken whose right text says, step by step, what the question's own solution says (where it
+ * has one: an answer may be right by luck) and that differ in a single place; else the best there is. Steps are those
+ * of steps.h. */
 #include <string.h>
 
 #include "distill_parts.h"
@@ -13,7 +15,8 @@
 #include "steps.h"
 #include "transcript.h"
 
-#define MAX_STEPS 32
+#define MAX_STEPS  32
+#define BEST_WORTH 4 /* of worth() */
 
 struct solution {
     const char *text;
@@ -48,12 +51,13 @@ static size_t own_step(const struct solution *s, const struct solution *other)
     return i;
 }
 
-/* How good a pair is to read: 0, no difference in a step; 1, some; 2, as many steps in both, the same up to one that is
- * neither the first nor the answer. */
-static int worth(const char *wrong, const char *right)
+/* How good a pair is to read: 0, no difference in a step; 1, some; one more for as many steps in both, the same up to
+ * one that is neither the first nor the answer; two more when the reference has all steps of the right text. */
+static int worth(const char *wrong, const char *right, const char *reference)
 {
-    struct solution a, b;
+    struct solution a, b, r;
     size_t i, k;
+    int value = 1;
 
     split(&a, wrong);
     split(&b, right);
@@ -61,7 +65,9 @@ static int worth(const char *wrong, const char *right)
     k = own_step(&b, &a);
     if (i + 1 >= a.n || k + 1 >= b.n)
         return 0;
-    return a.n == b.n && i == k && i > 0 ? 2 : 1;
+    value += a.n == b.n && i == k && i > 0;
+    split(&r, reference);
+    return value + 2 * (own_step(&b, &r) == b.n);
 }
 
 /* The text step by step, indented, with a mark behind the first step that `other` does not have. */
@@ -102,7 +108,7 @@ static enum status keep_text(struct distill *d, const char **kept, const char *t
 
 /* The pair of one question, when it is better than what there is. */
 static enum status take(struct distill *d, struct distill_sample *best, const struct record *a, const struct record *b,
-                        struct diag *diag)
+                        const char *reference, struct diag *diag)
 {
     const char *question = json_string(a->json, "question", NULL), *wrong, *right;
     enum status status;
@@ -111,7 +117,7 @@ static enum status take(struct distill *d, struct distill_sample *best, const st
     if (!question || strcmp(a->id, b->id) != 0 || !text_of(a, &wrong) || !text_of(b, &right) ||
         json_bool(a->json, "correct", 1) || !json_bool(b->json, "correct", 0))
         return STATUS_OK;
-    value = worth(wrong, right);
+    value = worth(wrong, right, reference);
     if (value <= best->worth)
         return STATUS_OK;
     best->worth = value;
@@ -123,12 +129,27 @@ static enum status take(struct distill *d, struct distill_sample *best, const st
     return status ? status : keep_text(d, &best->right, right, diag);
 }
 
+/* What the question's record says of its solution; "" where it says nothing. The questions stand in the order of the
+ * records about them; `id` is what the question must be. */
+static enum status next_reference(struct record_reader *questions, const char **reference, const char *id,
+                                  struct diag *diag)
+{
+    const struct record *question;
+    enum status status = record_next(questions, &question, diag);
+
+    *reference = "";
+    if (!status && question && strcmp(question->id, id) == 0)
+        *reference = json_string(question->json, "answer", "");
+    return status;
+}
+
 enum status distill_sample_answers(struct distill *d, struct distill_sample *best, enum distill_row row,
                                    const struct distill_set *set, struct diag *diag)
 {
     const char *before = distill_answers(d, ROW_BASE, set, 0), *after = distill_answers(d, row, set, 0);
-    struct record_reader readers[2];
-    const struct record *a, *b;
+    struct record_reader readers[3] = {{.stream.fd = -1}, {.stream.fd = -1}, {.stream.fd = -1}};
+    const struct record *a, *b = NULL;
+    const char *reference;
     enum status status;
 
     memset(best, 0, sizeof *best);
@@ -137,19 +158,22 @@ enum status distill_sample_answers(struct distill *d, struct distill_sample *bes
     if (!file_exists(before) || !file_exists(after))
         return STATUS_OK;
     status = record_open(&readers[0], before, NULL, diag);
-    if (status)
-        return status;
-    status = record_open(&readers[1], after, NULL, diag);
-    while (!status && best->worth < 2) {
+    if (!status)
+        status = record_open(&readers[1], after, NULL, diag);
+    if (!status)
+        status = record_open(&readers[2], set->path, NULL, diag);
+    while (!status && best->worth < BEST_WORTH) {
         status = record_next(&readers[0], &a, diag);
         if (!status && a)
             status = record_next(&readers[1], &b, diag);
         if (status || !a || !b)
             break;
-        status = take(d, best, a, b, diag);
+        status = next_reference(&readers[2], &reference, a->id, diag);
+        if (!status)
+            status = take(d, best, a, b, reference, diag);
     }
-    record_close(&readers[1]);
-    record_close(&readers[0]);
+    for (int i = 0; i < 3; i++)
+        record_close(&readers[i]);
     return status;
 }
 
@@ -166,14 +190,15 @@ void distill_sample_put(struct buffer *out, const struct distill_sample *sample,
 
 /* The best agent of a debate: wrong in the first round, right in the end. */
 static enum status take_turns(struct distill *d, struct distill_sample *best, const struct transcript *t,
-                              struct diag *diag)
+                              const char *reference, struct diag *diag)
 {
     enum status status = STATUS_OK;
 
     for (size_t agent = 0; agent < t->n_agents && !status; agent++) {
         const struct transcript_turn *first = transcript_last(t, agent, 0),
                                      *last = transcript_last(t, agent, t->n_rounds ? t->n_rounds - 1 : 0);
-        int value = first && last && first->correct == 0 && last->correct == 1 ? worth(first->text, last->text) : 0;
+        int value =
+            first && last && first->correct == 0 && last->correct == 1 ? worth(first->text, last->text, reference) : 0;
 
         if (value <= best->worth)
             continue;
@@ -192,9 +217,9 @@ static enum status take_turns(struct distill *d, struct distill_sample *best, co
 
 enum status distill_sample_debate(struct distill *d, struct distill_sample *best, struct diag *diag)
 {
-    const char *path = distill_path(d, "debate.jsonl");
+    const char *path = distill_path(d, "debate.jsonl"), *reference;
+    struct record_reader reader = {.stream.fd = -1}, questions = {.stream.fd = -1};
     struct transcript transcript;
-    struct record_reader reader;
     const struct record *record;
     enum status status;
 
@@ -204,11 +229,16 @@ enum status distill_sample_debate(struct distill *d, struct distill_sample *best
     if (!file_exists(path))
         return STATUS_OK;
     status = record_open(&reader, path, NULL, diag);
-    while (!status && best->worth < 2 && !(status = record_next(&reader, &record, diag)) && record) {
-        status = transcript_read(&transcript, record, &reader.arena, diag);
+    if (!status)
+        status = record_open(&questions, d->train, NULL, diag);
+    while (!status && best->worth < BEST_WORTH && !(status = record_next(&reader, &record, diag)) && record) {
+        status = next_reference(&questions, &reference, record->id, diag);
         if (!status)
-            status = take_turns(d, best, &transcript, diag);
+            status = transcript_read(&transcript, record, &reader.arena, diag);
+        if (!status)
+            status = take_turns(d, best, &transcript, reference, diag);
     }
+    record_close(&questions);
     record_close(&reader);
     return status;
 }

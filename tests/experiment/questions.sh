@@ -1,5 +1,5 @@
 #!/bin/sh
-# Questions with their answers and without solutions, from the world's generator (tests/world).
+# Questions from the world's generator (tests/world): with their answers alone; those of the demo with solutions, as GSM8K.
 #     sh tests/experiment/questions.sh SPLIT COUNT SEED       to standard output
 #     sh tests/experiment/questions.sh demo [DIR]             fixtures/demo/{train,dev,test}.jsonl
 # From the environment: WORLD, the program.
@@ -13,9 +13,10 @@ bare() {
 
 if [ "$1" = demo ]; then
     dir=${2:-fixtures/demo}
-    bare train 2000 301 >"$dir/train.jsonl"
-    bare dev 200 302 >"$dir/dev.jsonl"
-    bare test 500 303 >"$dir/test.jsonl"
+    for set in 'train 2000 301' 'dev 200 302' 'test 500 303'; do
+        set -- $set
+        "$world" questions split="$1" count="$2" seed="$3" | sed 's/^{"v":1,/{/; s/,"steps":[0-9]*}/}/' >"$dir/$1.jsonl"
+    done
 elif [ $# -eq 3 ]; then
     bare "$@"
 else
