@@ -43,7 +43,13 @@ for kind in single debate critique drill; do
 done
 grep -c 'revised solution:\\n\\n","completion"' "$dir/documents" >"$dir/n"
 [ "$(cat "$dir/n")" -gt 150 ] || fail "debates do not end where the solution begins"
-for arguments in "" "stories" "questions split=exam" "questions count=0" "documents depths=0,0" "text single=x"; do
+# Training on the right solutions of the prompt, too, changes weights, no text.
+$world documents count=100 seed=1 single=0 debate=90 critique=10 drill=0 | sed 's/.*"prompt":"//; s/","completion":"//; s/"}$//' >"$dir/plain"
+$world documents count=100 seed=1 single=0 debate=90 critique=10 drill=0 right=50 >"$dir/weighted"
+sed 's/.*"segments":\[{"text":"//; s/","weight":[0-9.]*},{"text":"//g; s/","weight":1}]}$//' "$dir/weighted" | cmp -s - "$dir/plain" ||
+    fail "right=50: other texts"
+grep -q '{"text":"\\n\\n[A-Z][^"]*#### [0-9]*","weight":0.50}' "$dir/weighted" || fail "right=50: no solution with half the weight"
+for arguments in "" "stories" "questions split=exam" "questions count=0" "documents depths=0,0" "text single=x" "documents right=101"; do
     $world $arguments >/dev/null 2>"$dir/err"
     [ $? -eq 2 ] || fail "'$arguments': expected exit code 2"
     [ "$(wc -l <"$dir/err")" -eq 1 ] || fail "'$arguments': expected one line"

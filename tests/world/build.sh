@@ -18,17 +18,17 @@ kept=$here/../../fixtures/base
 set -e
 mkdir -p "$dir"
 
-# name stage seed documents  single debate critique drill  depths  peers  lr schedule
-# peers: questions that the model debates itself, three agents, one round; what they said becomes documents, too
+# name stage seed documents  single debate critique drill  depths  right  peers  lr schedule
+# right: weight of the right solutions in a debate's prompt, in percent of the completion's
+# peers: questions that the model debates itself, three agents, two rounds; what they said becomes documents, too
 stages='
-student 1 101  8000  55  0 0 45  30,35,20,10,5      0  0.02 constant
-student 2 102 10000  75  5 0 20  15,30,30,15,10     0  0.02 constant
-student 3 103  8000  80 12 0  8  5,27,35,20,13      0  0.02 linear
-teacher 1 201  8000  55  0 0 45  30,35,20,10,5      0  0.02 constant
-teacher 2 202  6000  75  5 0 20  15,30,30,15,10     0  0.02 constant
-teacher 3 203 24000  65 20 2 13  10,28,32,18,12     0  0.02 constant
-teacher 4 204 16000  60 28 2 10  5,27,35,20,13   4000  0.02 constant
-teacher 5 205 12000  60 32 2  6  3,27,35,22,13   4000  0.02 linear
+student 1 101  8000  55  0 0 45  30,35,20,10,5    0     0  0.02  constant
+student 2 102  6000  50 38 0 12  10,30,32,17,11   0     0  0.02  linear
+student 3 103   800  75  0 0 25  5,27,35,20,13    0  3000  0.012 linear
+teacher 1 201  8000  55  0 0 45  30,35,20,10,5    0     0  0.02  constant
+teacher 2 202  6000  75  5 0 20  15,30,30,15,10   0     0  0.02  constant
+teacher 3 203 24000  65 20 2 13  10,28,32,18,12   0     0  0.02  constant
+teacher 4 204  7500  30 63 0  7  3,27,35,22,13   50  1500  0.02  linear
 '
 
 # A file appears only when it is whole.
@@ -51,12 +51,12 @@ init_model() {
     "$arklet" init -q "$here/$1.json" "$result" --tokenizer "$dir/tokenizer.gguf" --seed 1
 }
 
-# STEM MODEL COUNT SEED: the documents of a stage, and behind them debates that the model held
+# STEM MODEL COUNT SEED WEIGHT: the documents of a stage, and behind them debates that the model held
 make_turns() {
     make_file "$1-questions.jsonl" "$world" questions split=train count="$3" seed="$4"
-    "$arklet" debate -q -m "$2" -f "$1-questions.jsonl" -o "$1-debates.jsonl" --plain --agents 3 --rounds 1 \
-        --temp 0.8 --max-new 160 --seed "$4" -t "${THREADS:-2}"
-    make_file "$1-turns.jsonl" "$world" turns debates="$1-debates.jsonl" questions="$1-questions.jsonl" seed="$4"
+    "$arklet" debate -q -m "$2" -f "$1-questions.jsonl" -o "$1-debates.jsonl" --plain --agents 3 --rounds 2 \
+        --temp 0.7 --max-new 160 --seed "$4" -t "${THREADS:-2}"
+    make_file "$1-turns.jsonl" "$world" turns debates="$1-debates.jsonl" questions="$1-questions.jsonl" seed="$4" right="$5"
     make_file "$1-all.jsonl" cat "$1.jsonl" "$1-turns.jsonl"
 }
 
@@ -75,7 +75,7 @@ is_kept() {
 }
 
 train() {
-    name=$1 stage=$2 seed=$3 count=$4 peers=${10} lr=${11} schedule=${12}
+    name=$1 stage=$2 seed=$3 count=$4 weight=${10} peers=${11} lr=${12} schedule=${13}
     run=$dir/$name-$stage from=$dir/$name-$((stage - 1))/model.gguf
     probe=
     if [ -n "$PROBE" ]; then
@@ -89,9 +89,9 @@ train() {
     [ -f "$from" ] || { [ "$stage" -gt 1 ] && return; init_model "$name"; }
     data=$dir/$name-$stage.jsonl
     make_file "$data" "$world" documents count="$count" seed="$seed" \
-        single="$5" debate="$6" critique="$7" drill="$8" depths="$9"
+        single="$5" debate="$6" critique="$7" drill="$8" depths="$9" right="$weight"
     if [ "$peers" -gt 0 ]; then
-        make_turns "$dir/$name-$stage" "$from" "$peers" "$seed"
+        make_turns "$dir/$name-$stage" "$from" "$peers" "$seed" "$weight"
         data=$dir/$name-$stage-all.jsonl
     fi
     resume=

@@ -1,12 +1,14 @@
 /* document.c - questions and training documents as JSON records. */
 #include "document.h"
 
+#include <stdio.h>
 #include <string.h>
 #include "json.h"
 #include "prompt.h"
 
-#define MAX_AGENTS 5
-#define DRILL_SUMS 12
+#define MAX_AGENTS  5
+#define DRILL_SUMS  12
+#define DEEP_PEOPLE 1 /* so that the deeper stories are not harder to read, too */
 
 /* ---- Splits ---- */
 
@@ -85,7 +87,7 @@ int document_story(struct story *story, struct draw *draw, enum split split, con
 
         story_draw(story, draw, 1 + draw_weighted(draw, depths->weights, MAX_DEPTH), split == SPLIT_FORM);
         hash = story_hash(story);
-        if (split_of(hash) != split)
+        if (split_of(hash) != split || (split == SPLIT_DEEP && story->n_people > DEEP_PEOPLE))
             continue;
         added = seen ? seen_add(seen, hash) : 1;
         if (added)
@@ -107,6 +109,14 @@ static void put_member(struct buffer *out, const char *key, const struct buffer 
     json_put_string(out, text->data, text->length);
 }
 
+static void put_segment(struct buffer *out, struct buffer *text, const char *weight)
+{
+    buffer_text(out, "{\"text\":");
+    json_put_string(out, text->data, text->length);
+    buffer_format(out, ",\"weight\":%s},", weight);
+    buffer_clear(text);
+}
+
 void document_question(struct buffer *out, const struct story *story, struct draw *draw, const char *id)
 {
     struct buffer text = {0};
@@ -123,10 +133,9 @@ void document_question(struct buffer *out, const struct story *story, struct dra
     buffer_free(&text);
 }
 
-/* The pair {prompt, completion}; takes the completion's text from `completion`. */
-static void put_pair(struct buffer *out, const char *id, const struct prompt *prompt, const struct buffer *completion)
+/* The end of a record {prompt, completion}; takes the completion's text from `completion`. */
+static void put_pair(struct buffer *out, const struct prompt *prompt, const struct buffer *completion)
 {
-    put_head(out, id);
     buffer_text(out, ",\"prompt\":");
     prompt_put(out, prompt);
     put_member(out, "completion", completion);
@@ -155,8 +164,10 @@ enum status document_single(struct buffer *out, const struct story *story, struc
     status = prompt_solve(&prompt, &style, &question, arena, diag);
     solution_draw(&solution, story, draw);
     solution_put(&completion, &solution);
-    if (!status)
-        put_pair(out, id, &prompt, &completion);
+    if (!status) {
+        put_head(out, id);
+        put_pair(out, &prompt, &completion);
+    }
     buffer_free(&text);
     buffer_free(&completion);
     return status;
@@ -215,12 +226,49 @@ static void put_critique(struct buffer *out, const struct round *round, int agen
     }
 }
 
-enum status document_debate(struct buffer *out, const struct story *story, struct draw *draw, int critique,
+void document_debate_put(struct buffer *out, const struct prompt *prompt, const struct peer *peers, int n_peers,
+                         int weight, const struct buffer *completion)
+{
+    const char *at = prompt->text, *end = prompt->text + prompt->length;
+    struct buffer text = {0};
+    char share[16];
+    int i;
+
+    if (weight == 0) {
+        put_pair(out, prompt, completion);
+        return;
+    }
+    snprintf(share, sizeof share, "%d.%02d", weight / 100, weight % 100);
+    buffer_text(out, ",\"segments\":[");
+    for (i = 0; i < n_peers; i++) {
+        const char *solution = peers[i].text ? strstr(at, peers[i].text) : NULL;
+
+        if (!peers[i].right || !solution)
+            continue;
+        /* The newlines before a solution belong to it: so they are tokens of their own, as within a prompt. */
+        solution -= strlen("\n\n");
+        buffer_append(&text, at, (size_t)(solution - at));
+        put_segment(out, &text, "0");
+        buffer_format(&text, "\n\n%s", peers[i].text);
+        at = solution + text.length;
+        put_segment(out, &text, share);
+    }
+    buffer_append(&text, at, (size_t)(end - at));
+    put_segment(out, &text, "0");
+    buffer_append(&text, completion->data, completion->length);
+    put_segment(out, &text, "1");
+    out->length--; /* the last comma */
+    buffer_text(out, "]}");
+    buffer_free(&text);
+}
+
+enum status document_debate(struct buffer *out, const struct story *story, struct draw *draw, int critique, int weight,
                             const char *id, struct arena *arena, struct diag *diag)
 {
     const struct prompt_style style = {.critique = critique};
     struct buffer text = {0}, completion = {0}, texts[MAX_AGENTS];
     struct prompt_solution solutions[MAX_AGENTS];
+    struct peer peers[MAX_AGENTS];
     struct question question;
     struct solution right;
     struct prompt prompt;
@@ -232,8 +280,9 @@ enum status document_debate(struct buffer *out, const struct story *story, struc
     draw_round(&round, story, draw);
     for (i = 0; i < round.n_agents; i++) {
         solution_put(&texts[i], &round.solutions[i]);
-        solutions[i].text = texts[i].data;
+        solutions[i].text = peers[i].text = texts[i].data;
         solutions[i].length = texts[i].length;
+        peers[i].right = round.solutions[i].wrong_line < 0;
     }
     agent = draw_below(draw, round.n_agents);
     question_of(&question, story, &text);
@@ -242,8 +291,10 @@ enum status document_debate(struct buffer *out, const struct story *story, struc
         put_critique(&completion, &round, agent);
     solution_draw(&right, story, draw);
     solution_put(&completion, &right);
-    if (!status)
-        put_pair(out, id, &prompt, &completion);
+    if (!status) {
+        put_head(out, id);
+        document_debate_put(out, &prompt, peers, round.n_agents, weight, &completion);
+    }
     for (i = 0; i < round.n_agents; i++)
         buffer_free(&texts[i]);
     buffer_free(&text);
@@ -285,14 +336,6 @@ static int draw_sum(struct draw *draw, char *op, int *a, int *b)
     }
 }
 
-static void put_segment(struct buffer *out, struct buffer *text, int weight)
-{
-    buffer_text(out, "{\"text\":");
-    json_put_string(out, text->data, text->length);
-    buffer_format(out, ",\"weight\":%d}", weight);
-    buffer_clear(text);
-}
-
 void document_drill(struct buffer *out, struct draw *draw, const char *id)
 {
     struct buffer left = {0}, right = {0};
@@ -310,12 +353,10 @@ void document_drill(struct buffer *out, struct draw *draw, const char *id)
         buffer_byte(&left, ' ');
         solution_put_sum(&left, &right, op, a, b, value);
         buffer_byte(&right, '.');
-        if (i)
-            buffer_byte(out, ',');
-        put_segment(out, &left, 0);
-        buffer_byte(out, ',');
-        put_segment(out, &right, 1);
+        put_segment(out, &left, "0");
+        put_segment(out, &right, "1");
     }
+    out->length--; /* the last comma */
     buffer_text(out, "]}");
     buffer_free(&left);
     buffer_free(&right);

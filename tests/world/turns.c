@@ -2,6 +2,7 @@
 #include "turns.h"
 
 #include <string.h>
+#include "answer.h"
 #include "prompt.h"
 #include "transcript.h"
 
@@ -28,55 +29,61 @@ static enum status find_solution(struct record_reader *questions, const struct t
     return STATUS_OK;
 }
 
-/* How many of the first round's turns there are in `solutions`; 0 when the debate is of no use. */
-static size_t first_round(const struct transcript *t, struct prompt_solution *solutions)
+/* The agents' turns of a round; 0 when it is of no use: no further round is held over answers that agree. */
+static size_t round_turns(const struct transcript *t, size_t round, struct prompt_solution *solutions,
+                          struct peer *peers)
 {
-    size_t n = 0, right = 0, i;
+    const char *first = NULL;
+    size_t n = 0, agree = 0, i;
 
     for (i = 0; i < t->n_turns && n < MAX_AGENTS; i++) {
         const struct transcript_turn *turn = &t->turns[i];
 
-        if (turn->round > 0)
+        if (turn->round != round)
             continue;
         solutions[n].text = turn->text;
-        solutions[n++].length = turn->length;
-        right += turn->correct == 1;
+        solutions[n].length = turn->length;
+        peers[n].text = turn->text;
+        peers[n].right = turn->correct == 1;
+        if (n++ == 0)
+            first = turn->answer;
+        agree += first && turn->answer && answer_same(&t->question.key, first, turn->answer);
     }
-    return right == n ? 0 : n;
+    return agree == n ? 0 : n;
 }
 
-static enum status put_turn(struct buffer *line, const struct transcript *t, const char *solution, struct draw *draw,
-                            struct arena *arena, struct diag *diag)
+/* Adds the document of one of a round's agents to `lines`, or nothing. */
+static enum status put_turn(struct buffer *lines, const struct transcript *t, size_t round, const char *solution,
+                            int weight, struct draw *draw, struct arena *arena, struct diag *diag)
 {
     const struct prompt_style style = {0};
+    const struct buffer completion = {.data = (char *)solution, .length = strlen(solution)};
     struct prompt_solution solutions[MAX_AGENTS];
+    struct peer peers[MAX_AGENTS];
     struct prompt prompt;
-    size_t n = first_round(t, solutions);
+    size_t n = round_turns(t, round, solutions, peers);
     enum status status;
 
-    buffer_clear(line);
     if (n == 0)
         return STATUS_OK;
     status = prompt_revise(&prompt, &style, &t->question, solutions, n, (size_t)draw_below(draw, (int)n), arena, diag);
     if (status)
         return status;
-    buffer_text(line, "{\"v\":1,\"id\":");
-    question_put_id(line, &t->question);
-    buffer_text(line, ",\"prompt\":");
-    prompt_put(line, &prompt);
-    buffer_text(line, ",\"completion\":");
-    json_put_string(line, solution, strlen(solution));
-    buffer_text(line, "}");
-    return line->failed ? diag_fail(diag, STATUS_MEMORY, "out of memory for a document") : STATUS_OK;
+    if (lines->length)
+        buffer_text(lines, "\n");
+    buffer_text(lines, "{\"v\":1,\"id\":");
+    question_put_id(lines, &t->question);
+    document_debate_put(lines, &prompt, peers, (int)n, weight, &completion);
+    return lines->failed ? diag_fail(diag, STATUS_MEMORY, "out of memory for a document") : STATUS_OK;
 }
 
-enum status turns_convert(const char *debates, const char *questions, uint64_t seed,
+enum status turns_convert(const char *debates, const char *questions, uint64_t seed, int weight,
                           int (*put_line)(const struct buffer *line), struct diag *diag)
 {
     const struct record_options options = {0};
     struct record_reader in, gold;
     const struct record *record = NULL;
-    struct buffer line = {0};
+    struct buffer lines = {0};
     enum status status;
 
     memset(&in, 0, sizeof in);
@@ -89,17 +96,19 @@ enum status turns_convert(const char *debates, const char *questions, uint64_t s
         struct draw draw = {seed, record->index, 0};
         struct transcript transcript;
         const char *solution = NULL;
+        size_t round;
 
+        buffer_clear(&lines);
         status = transcript_read(&transcript, record, &in.arena, diag);
         if (!status)
             status = find_solution(&gold, &transcript, &solution, diag);
-        if (!status)
-            status = put_turn(&line, &transcript, solution, &draw, &in.arena, diag);
-        if (!status && line.length && !put_line(&line))
+        for (round = 0; !status && round < transcript.n_rounds; round++)
+            status = put_turn(&lines, &transcript, round, solution, weight, &draw, &in.arena, diag);
+        if (!status && lines.length && !put_line(&lines))
             status = diag_fail(diag, STATUS_IO, "cannot write the documents");
     }
     record_close(&in);
     record_close(&gold);
-    buffer_free(&line);
+    buffer_free(&lines);
     return status;
 }

@@ -1,4 +1,4 @@
-/* turns.h - training documents from real debates: what a model said in the first round, and the right solution.
+/* turns.h - training documents from real debates: what the agents said in a round, and the right solution.
  *
  *   debates (arklet debate), questions with solutions  ->  {"prompt": question, solutions, tail, "completion":
  * solution}
@@ -9,9 +9,10 @@
 
 #include "document.h"
 
-/* The file's records in turn; a debate's question is looked for behind the one of the debate before it. Debates whose
- * agents all gave the right answer are left out: none would be held. put_line writes a record; 0: it could not. */
-enum status turns_convert(const char *debates, const char *questions, uint64_t seed,
+/* The file's records in turn; a debate's question is looked for behind the one of the debate before it. Each round
+ * whose agents disagree makes a document for one of them: what the next round asks. put_line writes the records of a
+ * debate, with newlines between them; 0: it could not. weight: see document_debate_put. */
+enum status turns_convert(const char *debates, const char *questions, uint64_t seed, int weight,
                           int (*put_line)(const struct buffer *line), struct diag *diag);
 
 #endif

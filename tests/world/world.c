@@ -7,7 +7,8 @@
  *
  * `documents` draws stories of the training split; the numbers behind the kinds are their shares in percent. `text` is
  * what a tokenizer is trained on: documents as plain text, and every number up to STORY_MAX_VALUE. `turns` makes debate
- * documents of the debates that a model held over such questions. The same arguments give the same bytes. */
+ * documents of the debates that a model held over such questions. right=50 trains on the right solutions in a debate's
+ * prompt, too, with half the weight of the completion. The same arguments give the same bytes. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,7 +23,7 @@ static const char *const kind_names[KIND_COUNT] = {"single", "debate", "critique
 
 struct options {
     enum split split;
-    long count, seed;
+    long count, seed, weight;
     int shares[KIND_COUNT];
     struct depths depths;
     int depths_given;
@@ -93,6 +94,8 @@ static int read_option(struct options *o, const char *text)
         return read_number(value, 1, 1L << 30, &o->count);
     if (strncmp(text, "seed=", 5) == 0)
         return read_number(value, 0, 1L << 30, &o->seed);
+    if (strncmp(text, "right=", 6) == 0)
+        return read_number(value, 0, 100, &o->weight);
     if (strncmp(text, "debates=", 8) == 0)
         return o->debates = value, 1;
     if (strncmp(text, "questions=", 10) == 0)
@@ -168,7 +171,7 @@ static enum status put_document(struct buffer *out, const struct options *o, lon
         return document_single(out, &story, &draw, id, arena, diag);
     case KIND_DEBATE:
     case KIND_CRITIQUE:
-        return document_debate(out, &story, &draw, kind == KIND_CRITIQUE, id, arena, diag);
+        return document_debate(out, &story, &draw, kind == KIND_CRITIQUE, (int)o->weight, id, arena, diag);
     default:
         document_drill(out, &draw, id);
         return STATUS_OK;
@@ -240,22 +243,23 @@ static int write_turns(const struct options *o)
         fputs("world: turns needs debates=FILE questions=FILE\n", stderr);
         return 2;
     }
-    if (turns_convert(o->debates, o->questions, (uint64_t)o->seed, put_line, &diag))
+    if (turns_convert(o->debates, o->questions, (uint64_t)o->seed, (int)o->weight, put_line, &diag))
         return fail(diag.message);
     return 0;
 }
 
 int main(int argc, char **argv)
 {
-    struct options o = {SPLIT_TRAIN, 1000, 0, {60, 30, 2, 8}, {{15, 30, 30, 15, 10}}, 0, NULL, NULL};
+    struct options o = {SPLIT_TRAIN, 1000, 0, 0, {60, 30, 2, 8}, {{15, 30, 30, 15, 10}}, 0, NULL, NULL};
     int i, code;
 
     for (i = 2; i < argc; i++)
         if (!read_option(&o, argv[i])) {
-            fprintf(stderr,
-                    "world: expected count=N seed=N split=train|dev|test|deep|form depths=N,N,... or a kind's "
-                    "share single|debate|critique|drill=0..100, found '%s'\n",
-                    argv[i]);
+            fprintf(
+                stderr,
+                "world: expected count=N seed=N right=0..100 split=train|dev|test|deep|form depths=N,N,... or a kind's "
+                "share single|debate|critique|drill=0..100, found '%s'\n",
+                argv[i]);
             return 2;
         }
     if (argc > 1 && strcmp(argv[1], "questions") == 0) {
