@@ -3,6 +3,7 @@
 #     sh tests/world/build.sh [DIR [MODEL...]]        DIR build/base, models student teacher
 #
 #   DIR/text.txt -> DIR/tokenizer.gguf -> DIR/MODEL-0/model.gguf -> DIR/MODEL-1/model.gguf -> ... the table below
+#   -> DIR/MODEL.gguf, the last stage's result as Q8_0: the bytes of fixtures/demo/MODEL.gguf
 #
 # A stage starts from the float result of the one before it, on documents of its own (a seed no other stage uses). Stages
 # that are done are passed over, one that was interrupted goes on from its checkpoint, and the results do not depend on
@@ -18,17 +19,19 @@ kept=$here/../../fixtures/base
 set -e
 mkdir -p "$dir"
 
-# name stage seed documents  single debate critique drill  depths  right  peers  lr schedule
+# name stage seed documents  single debate critique drill  depths  right  peers copies  lr schedule
 # right: weight of the right solutions in a debate's prompt, in percent of the completion's
-# peers: questions that the model debates itself, three agents, two rounds; what they said becomes documents, too
+# peers: questions that the model debates itself, three agents, two rounds; each round whose answers differ becomes
+#        `copies` documents
 stages='
-student 1 101  8000  55  0 0 45  30,35,20,10,5    0     0  0.02  constant
-student 2 102  6000  50 38 0 12  10,30,32,17,11   0     0  0.02  linear
-student 3 103   800  75  0 0 25  5,27,35,20,13    0  3000  0.012 linear
-teacher 1 201  8000  55  0 0 45  30,35,20,10,5    0     0  0.02  constant
-teacher 2 202  6000  75  5 0 20  15,30,30,15,10   0     0  0.02  constant
-teacher 3 203 24000  65 20 2 13  10,28,32,18,12   0     0  0.02  constant
-teacher 4 204  7500  30 63 0  7  3,27,35,22,13   50  1500  0.02  linear
+student 1 101  8000  55  0 0 45  30,35,20,10,5    0     0 1  0.02  constant
+student 2 102  6000  50 38 0 12  10,30,32,17,11   0     0 1  0.02  linear
+student 3 103   600  75  0 0 25  5,27,35,20,13    0  2400 1  0.012 linear
+teacher 1 201  8000  55  0 0 45  30,35,20,10,5    0     0 1  0.02  constant
+teacher 2 202  6000  75  5 0 20  15,30,30,15,10   0     0 1  0.02  constant
+teacher 3 203 24000  65 20 2 13  10,28,32,18,12   0     0 1  0.02  constant
+teacher 4 204  7500  30 63 0  7  3,27,35,22,13   50  1500 1  0.02  linear
+teacher 5 205  1200  80  0 0 20  3,27,35,22,13    0  4000 2  0.012 linear
 '
 
 # A file appears only when it is whole.
@@ -51,12 +54,13 @@ init_model() {
     "$arklet" init -q "$here/$1.json" "$result" --tokenizer "$dir/tokenizer.gguf" --seed 1
 }
 
-# STEM MODEL COUNT SEED WEIGHT: the documents of a stage, and behind them debates that the model held
+# STEM MODEL COUNT SEED WEIGHT COPIES: the documents of a stage, and behind them debates that the model held
 make_turns() {
     make_file "$1-questions.jsonl" "$world" questions split=train count="$3" seed="$4"
     "$arklet" debate -q -m "$2" -f "$1-questions.jsonl" -o "$1-debates.jsonl" --plain --agents 3 --rounds 2 \
         --temp 0.7 --max-new 160 --seed "$4" -t "${THREADS:-2}"
-    make_file "$1-turns.jsonl" "$world" turns debates="$1-debates.jsonl" questions="$1-questions.jsonl" seed="$4" right="$5"
+    make_file "$1-turns.jsonl" "$world" turns debates="$1-debates.jsonl" questions="$1-questions.jsonl" seed="$4" \
+        right="$5" copies="$6"
     make_file "$1-all.jsonl" cat "$1.jsonl" "$1-turns.jsonl"
 }
 
@@ -75,7 +79,7 @@ is_kept() {
 }
 
 train() {
-    name=$1 stage=$2 seed=$3 count=$4 weight=${10} peers=${11} lr=${12} schedule=${13}
+    name=$1 stage=$2 seed=$3 count=$4 weight=${10} peers=${11} copies=${12} lr=${13} schedule=${14}
     run=$dir/$name-$stage from=$dir/$name-$((stage - 1))/model.gguf
     probe=
     if [ -n "$PROBE" ]; then
@@ -91,7 +95,7 @@ train() {
     make_file "$data" "$world" documents count="$count" seed="$seed" \
         single="$5" debate="$6" critique="$7" drill="$8" depths="$9" right="$weight"
     if [ "$peers" -gt 0 ]; then
-        make_turns "$dir/$name-$stage" "$from" "$peers" "$seed" "$weight"
+        make_turns "$dir/$name-$stage" "$from" "$peers" "$seed" "$weight" "$copies"
         data=$dir/$name-$stage-all.jsonl
     fi
     resume=
@@ -107,4 +111,6 @@ for model in ${*:-student teacher}; do
             train "$name" "$stage" $rest
         fi
     done
+    last=$dir/$model-$(echo "$stages" | sed -n "s/^$model \([0-9]*\).*/\1/p" | tail -n 1)/model.gguf
+    [ ! -f "$last" ] || [ -f "$dir/$model.gguf" ] || "$arklet" quantize -q "$last" "$dir/$model.gguf" Q8_0
 done

@@ -52,9 +52,25 @@ static size_t round_turns(const struct transcript *t, size_t round, struct promp
     return agree == n ? 0 : n;
 }
 
+static void shuffle(struct prompt_solution *solutions, struct peer *peers, size_t n, struct draw *draw)
+{
+    size_t i;
+
+    for (i = n; i-- > 1;) {
+        size_t k = (size_t)draw_below(draw, (int)i + 1);
+        struct prompt_solution solution = solutions[i];
+        struct peer peer = peers[i];
+
+        solutions[i] = solutions[k];
+        peers[i] = peers[k];
+        solutions[k] = solution;
+        peers[k] = peer;
+    }
+}
+
 /* Adds the document of one of a round's agents to `lines`, or nothing. */
 static enum status put_turn(struct buffer *lines, const struct transcript *t, size_t round, const char *solution,
-                            int weight, struct draw *draw, struct arena *arena, struct diag *diag)
+                            int weight, int shuffled, struct draw *draw, struct arena *arena, struct diag *diag)
 {
     const struct prompt_style style = {0};
     const struct buffer completion = {.data = (char *)solution, .length = strlen(solution)};
@@ -66,6 +82,8 @@ static enum status put_turn(struct buffer *lines, const struct transcript *t, si
 
     if (n == 0)
         return STATUS_OK;
+    if (shuffled)
+        shuffle(solutions, peers, n, draw);
     status = prompt_revise(&prompt, &style, &t->question, solutions, n, (size_t)draw_below(draw, (int)n), arena, diag);
     if (status)
         return status;
@@ -77,7 +95,7 @@ static enum status put_turn(struct buffer *lines, const struct transcript *t, si
     return lines->failed ? diag_fail(diag, STATUS_MEMORY, "out of memory for a document") : STATUS_OK;
 }
 
-enum status turns_convert(const char *debates, const char *questions, uint64_t seed, int weight,
+enum status turns_convert(const char *debates, const char *questions, uint64_t seed, int weight, int copies,
                           int (*put_line)(const struct buffer *line), struct diag *diag)
 {
     const struct record_options options = {0};
@@ -97,13 +115,15 @@ enum status turns_convert(const char *debates, const char *questions, uint64_t s
         struct transcript transcript;
         const char *solution = NULL;
         size_t round;
+        int copy;
 
         buffer_clear(&lines);
         status = transcript_read(&transcript, record, &in.arena, diag);
         if (!status)
             status = find_solution(&gold, &transcript, &solution, diag);
-        for (round = 0; !status && round < transcript.n_rounds; round++)
-            status = put_turn(&lines, &transcript, round, solution, weight, &draw, &in.arena, diag);
+        for (copy = 0; copy < copies; copy++)
+            for (round = 0; !status && round < transcript.n_rounds; round++)
+                status = put_turn(&lines, &transcript, round, solution, weight, copy > 0, &draw, &in.arena, diag);
         if (!status && lines.length && !put_line(&lines))
             status = diag_fail(diag, STATUS_IO, "cannot write the documents");
     }

@@ -11,8 +11,9 @@
 
 /* The file's records in turn; a debate's question is looked for behind the one of the debate before it. Each round
  * whose agents disagree makes a document for one of them: what the next round asks. put_line writes the records of a
- * debate, with newlines between them; 0: it could not. weight: see document_debate_put. */
-enum status turns_convert(const char *debates, const char *questions, uint64_t seed, int weight,
+ * debate, with newlines between them; 0: it could not. weight: see document_debate_put. Of `copies`
+ * documents of a round all but the first have the solutions in another order. */
+enum status turns_convert(const char *debates, const char *questions, uint64_t seed, int weight, int copies,
                           int (*put_line)(const struct buffer *line), struct diag *diag);
 
 #endif

@@ -3,7 +3,7 @@
  *   world questions split=test count=1000 seed=1
  *   world documents count=50000 seed=1 single=60 debate=30 critique=0 drill=10 depths=15,35,30,15,5
  *   world text count=2000 seed=1
- *   world turns debates=FILE questions=FILE seed=1
+ *   world turns debates=FILE questions=FILE seed=1 copies=1
  *
  * `documents` draws stories of the training split; the numbers behind the kinds are their shares in percent. `text` is
  * what a tokenizer is trained on: documents as plain text, and every number up to STORY_MAX_VALUE. `turns` makes debate
@@ -23,7 +23,7 @@ static const char *const kind_names[KIND_COUNT] = {"single", "debate", "critique
 
 struct options {
     enum split split;
-    long count, seed, weight;
+    long count, seed, weight, copies;
     int shares[KIND_COUNT];
     struct depths depths;
     int depths_given;
@@ -96,6 +96,8 @@ static int read_option(struct options *o, const char *text)
         return read_number(value, 0, 1L << 30, &o->seed);
     if (strncmp(text, "right=", 6) == 0)
         return read_number(value, 0, 100, &o->weight);
+    if (strncmp(text, "copies=", 7) == 0)
+        return read_number(value, 1, 100, &o->copies);
     if (strncmp(text, "debates=", 8) == 0)
         return o->debates = value, 1;
     if (strncmp(text, "questions=", 10) == 0)
@@ -243,23 +245,23 @@ static int write_turns(const struct options *o)
         fputs("world: turns needs debates=FILE questions=FILE\n", stderr);
         return 2;
     }
-    if (turns_convert(o->debates, o->questions, (uint64_t)o->seed, (int)o->weight, put_line, &diag))
+    if (turns_convert(o->debates, o->questions, (uint64_t)o->seed, (int)o->weight, (int)o->copies, put_line, &diag))
         return fail(diag.message);
     return 0;
 }
 
 int main(int argc, char **argv)
 {
-    struct options o = {SPLIT_TRAIN, 1000, 0, 0, {60, 30, 2, 8}, {{15, 30, 30, 15, 10}}, 0, NULL, NULL};
+    struct options o = {SPLIT_TRAIN, 1000, 0, 0, 1, {60, 30, 2, 8}, {{15, 30, 30, 15, 10}}, 0, NULL, NULL};
     int i, code;
 
     for (i = 2; i < argc; i++)
         if (!read_option(&o, argv[i])) {
-            fprintf(
-                stderr,
-                "world: expected count=N seed=N right=0..100 split=train|dev|test|deep|form depths=N,N,... or a kind's "
-                "share single|debate|critique|drill=0..100, found '%s'\n",
-                argv[i]);
+            fprintf(stderr,
+                    "world: expected count=N seed=N right=0..100 copies=N split=train|dev|test|deep|form "
+                    "depths=N,N,... or a kind's "
+                    "share single|debate|critique|drill=0..100, found '%s'\n",
+                    argv[i]);
             return 2;
         }
     if (argc > 1 && strcmp(argv[1], "questions") == 0) {
