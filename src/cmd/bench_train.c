@@ -104,7 +104,7 @@ struct training {
     float *logprobs;
     size_t n_trained; /* positions with loss in a step */
     double ops;       /* of the products with weights in a step */
-    double sampling;  /* seconds of the last repetition */
+    double sampling;  /* seconds of the counted repetitions */
 };
 
 /* ---- flags ---- */
@@ -448,8 +448,11 @@ static enum status grpo_row(struct training *t, struct bench_row *row, struct di
     if (!status)
         status = measure(t, row, 0, diag);
     if (!status && !t->load->quiet)
-        fprintf(stderr, "grpo: %.3f samples/s (%zu prompts of %zu tokens x %zu samples of %zu tokens)\n",
-                row->avg_ts / (double)max_new, prompts, length, group, max_new);
+        fprintf(
+            stderr,
+            "grpo: %.3f samples/s (%zu prompts of %zu tokens x %zu samples of %zu tokens); rollouts alone %.1f tok/s\n",
+            row->avg_ts / (double)max_new, prompts, length, group, max_new,
+            (double)(flag(t, "repetitions") * samples * max_new) / t->sampling);
     return status;
 }
 

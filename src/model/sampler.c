@@ -237,28 +237,28 @@ static int32_t draw_list(struct candidate *list, size_t n, const struct row_kern
     return list[chosen].id;
 }
 
-/* Draws from the whole vocabulary. */
+/* Draws from the whole vocabulary; scratch keeps the chunks' sums. */
 static int32_t draw_all(const struct row_kernels *rows, const float *logits, size_t n, float max,
-                        float inverse_temperature, double unit)
+                        float inverse_temperature, double unit, struct candidate *scratch)
 {
     struct weights weights;
     float *y = weights_row(&weights);
     double total = 0, mass = 0, wanted, inside = 0;
-    size_t chosen_chunk = 0, chosen = 0, length;
+    size_t n_chunks = 0, chosen_chunk = 0, chosen = 0, length;
 
-    for (size_t begin = 0; begin < n; begin += CHUNK)
-        total += chunk_weights(y, rows, logits + begin, chunk_length(n, begin), max, inverse_temperature);
-    wanted = unit * total;
     for (size_t begin = 0; begin < n; begin += CHUNK) {
         double sum = chunk_weights(y, rows, logits + begin, chunk_length(n, begin), max, inverse_temperature);
 
-        if (sum <= 0)
+        scratch[n_chunks++].logit = (float)sum; /* it was one */
+        total += sum;
+    }
+    wanted = unit * total;
+    for (size_t c = 0; c < n_chunks && mass <= wanted; c++) {
+        if (scratch[c].logit <= 0)
             continue;
-        chosen_chunk = begin;
+        chosen_chunk = c * CHUNK;
         inside = wanted - mass;
-        mass += sum;
-        if (mass > wanted)
-            break;
+        mass += (double)scratch[c].logit;
     }
     length = chunk_length(n, chosen_chunk);
     chunk_weights(y, rows, logits + chosen_chunk, length, max, inverse_temperature);
@@ -297,7 +297,7 @@ static int32_t draw(const struct sampling *sampling, const struct row_kernels *r
         return draw_list(scratch, kept, rows, max, inverse, unit);
     }
     if (sampling->top_p >= 1 && sampling->min_p <= 0)
-        return draw_all(rows, logits, n, max, inverse, unit);
+        return draw_all(rows, logits, n, max, inverse, unit, scratch);
     if (sampling->top_p < 1)
         edge = nucleus_edge(sampling->top_p, rows, logits, n, max, scratch);
     kept = gather(scratch, edge, sampling->min_p, rows, logits, n, max);
