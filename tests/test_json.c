@@ -125,6 +125,26 @@ static void strings(void)
     arena_free(&arena);
 }
 
+/* Every byte at every place of a run: refused, an end, or kept. */
+static void every_byte_in_a_run(void)
+{
+    for (int byte = 0; byte < 256; byte++)
+        for (size_t place = 1; place < 20; place++) {
+            char text[24] = "\"aaaaaaaaaaaaaaaaaaaa\"";
+            const struct json *root = NULL;
+            size_t bad = 0;
+            int fails = byte < 32 || byte == '"' || byte == '\\'; /* \a is no escape */
+            enum status status;
+
+            text[place] = (char)byte;
+            status = json_parse(&root, text, 22, &arena, "test", 1, &bad, &diag);
+            CHECK_MSG((status != STATUS_OK) == fails, "byte %d at %zu", byte, place);
+            CHECK_MSG(fails || (bad == (size_t)(byte >= 128) && root->length == (byte >= 128 ? 22u : 20u)),
+                      "byte %d at %zu: %zu bytes", byte, place, root->length);
+            CHECK_MSG(fails || byte >= 128 || memcmp(root->text, text + 1, 20) == 0, "byte %d at %zu", byte, place);
+        }
+}
+
 static void errors_have_a_place(void)
 {
     static const struct {
@@ -402,6 +422,7 @@ int main(void)
     RUN(values);
     RUN(numbers);
     RUN(strings);
+    RUN(every_byte_in_a_run);
     RUN(errors_have_a_place);
     RUN(depth_is_bounded);
     RUN(every_prefix_and_byte_change);
