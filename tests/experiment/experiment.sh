@@ -73,13 +73,13 @@ setting() {
     echo "${given:-${value:-$2}}"
 }
 
-questions train train "${TRAIN:-4000}" 401
+questions train train "${TRAIN:-8000}" 401
 questions dev dev "${DEV:-200}" 402
 questions test test "${TEST:-1000}" 403
 questions form form "${TEST:-1000}" 404
 questions deep deep "${TEST:-1000}" 405
 [ -f "$run/questions/ablation.jsonl" ] ||
-    { head -n "${ABLATION_TRAIN:-1500}" "$run/questions/train.jsonl" >"$run/questions/ablation.part"
+    { head -n "${ABLATION_TRAIN:-2000}" "$run/questions/train.jsonl" >"$run/questions/ablation.part"
       head -n "${ABLATION_TEST:-500}" "$run/questions/test.jsonl" >"$run/questions/ablation_test.jsonl"
       mv "$run/questions/ablation.part" "$run/questions/ablation.jsonl"; }
 
@@ -119,12 +119,10 @@ reinforce() { # NAME FURTHER...
     shift
     if [ ! -f "$ablation/$name.done" ]; then
         say "$ablation/$name"
-        resume=
-        [ -d "$ablation/$name/checkpoint" ] && resume=--resume
         "$arklet" grpo -q -m "$student" --lora "$five/da" -f "$run/questions/ablation.jsonl" --dev "$run/questions/dev.jsonl" \
             -o "$ablation/$name" --plain --max-new 160 --steps "$(setting steps 100)" --lr "$(setting rl-lr 0.00005)" \
             --group "$(setting group 8)" --prompts "$(setting prompts 8)" --lambda-p "$(setting lambda-p 0.3)" \
-            --eval-every "$(setting eval-every 10)" --save-every 20 --seed "$seed" -t "$threads" $resume "$@" >/dev/null
+            --eval-every "$(setting eval-every 10)" --save-every 20 --seed "$seed" -t "$threads" --resume "$@" >/dev/null
         : >"$ablation/$name.done"
     fi
     evaluate "$ablation/$name.jsonl" "$student" "$run/questions/ablation_test.jsonl" --lora "$ablation/$name"
@@ -138,11 +136,9 @@ done
 reward() { # NAME MODEL
     if [ ! -f "$ablation/$1.done" ]; then
         say "$ablation/$1"
-        resume=
-        [ -d "$ablation/$1/checkpoint" ] && resume=--resume
         "$arklet" prm -q -m "$2" -f "$five/prm/steps.jsonl" -o "$ablation/$1" --plain --rank "$(setting rank 8)" \
             --alpha "$(setting alpha 16)" --lr "$(setting prm-lr 0.0002)" --epochs "$(setting prm-epochs 1)" \
-            --batch "$(setting records 8)" --seed "$seed" -t "$threads" $resume >/dev/null
+            --batch "$(setting records 8)" --seed "$seed" -t "$threads" --resume >/dev/null
         : >"$ablation/$1.done"
     fi
     once "$ablation/$1.scored.done" "$arklet" score -q -m "$2" --prm "$ablation/$1" -f "$five/prm/dev_steps.jsonl" \
