@@ -141,8 +141,10 @@ reward() { # NAME MODEL
             --batch "$(setting records 8)" --seed "$seed" -t "$threads" --resume >/dev/null
         : >"$ablation/$1.done"
     fi
-    once "$ablation/$1.scored.done" "$arklet" score -q -m "$2" --prm "$ablation/$1" -f "$five/prm/dev_steps.jsonl" \
-        -o "$ablation/$1.scored.jsonl" --plain -t "$threads" >"$ablation/$1.txt"
+    [ -f "$ablation/$1.txt" ] && return
+    "$arklet" score -q -m "$2" --prm "$ablation/$1" -f "$five/prm/dev_steps.jsonl" -o "$ablation/$1.scored.jsonl" --plain \
+        -t "$threads" >"$ablation/$1.part"
+    mv "$ablation/$1.part" "$ablation/$1.txt"
 }
 reward prm-student "$student"
 reward prm-teacher "$teacher"
