@@ -140,6 +140,8 @@ expect 'perplexity: a window without scored tokens' 'refused 2 "at least 3"'
 run bench -q -m $models/qwen3 -p 16 -n 4 -b 1,3 -r 2 -o json
 expect 'bench: JSON' 'silent && [ "$(grep -c "\"test\"" "$dir/out")" -eq 3 ] && grep -q "\"tg4 x 3\"" "$dir/out" &&
     head -n 1 "$dir/out" | grep -q "^\[" && grep -q "\"avg_ts\": [0-9.]*, \"stddev_ts\": [0-9.]*, \"gbps\"" "$dir/out"'
+run bench -m $models/qwen3 -p 0 -n 4 -b 2 -r 1 -o json --no-limits
+expect 'bench: without limits' '[ $code -eq 0 ] && ! grep -q "^machine" "$dir/err" && grep -q "\"bandwidth_share\": null" "$dir/out"'
 run bench -q -m $models/qwen3 -p 0 -n 4 -b 2 -r 1 -o csv -d 5
 expect 'bench: CSV' 'silent && [ "$(wc -l <"$dir/out")" -eq 2 ] && grep -q "^tg4 x 2 @ d5,0,4,2," "$dir/out"'
 run bench -q -m $models/qwen3 -p 0 -n 0 -r 2 -o csv --train --train-tokens 20,48 --train-sequences 3 --micro-tokens 100 --prompts 2 \
