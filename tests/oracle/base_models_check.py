@@ -25,6 +25,7 @@ SAME_QUANTISED = 0.95
 PPL_LIMIT = 1.0  # per cent
 PPL_QUESTIONS = 500
 MAX_NEW = "160"
+TRIES = 5  # llama-completion may lose its last words; a text that is cut at MAX_NEW has no end anyway
 FLOAT_CACHE = ["-ctk", "f32", "-ctv", "f32"]
 NO_FLASH = ["-fa", "off"]  # llama.cpp's flash attention rounds to f16
 
@@ -47,10 +48,14 @@ def our_text(a, model, cache, prompt):
 def their_text(a, model, cache, prompt):
     command = [os.path.join(a.bin, "llama-completion"), "-m", model, "-p", prompt, "-n", MAX_NEW, "--temp", "0", "-t", a.threads,
                "-no-cnv", "--no-display-prompt", "--no-warmup", *NO_FLASH, *cache]
-    with tempfile.TemporaryFile("w+") as out:  # into a pipe the program may lose its last words
-        subprocess.run(command, stdout=out, stderr=subprocess.DEVNULL, check=True)
-        out.seek(0)
-        return out.read().split(" [end of text]")[0]  # what it prints in place of the token
+    for _ in range(TRIES):
+        with tempfile.TemporaryFile("w+") as out:
+            subprocess.run(command, stdout=out, stderr=subprocess.DEVNULL, check=True)
+            out.seek(0)
+            text, end, _rest = out.read().partition(" [end of text]")  # what it prints in place of the token
+        if end:
+            break
+    return text
 
 
 def same_texts(a, model, cache, questions):
