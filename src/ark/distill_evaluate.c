@@ -1,4 +1,5 @@
-/* distill_evaluate.c - a row's answers to every test set: greedy, and sampled for votes; debates. */
+/* distill_evaluate.c - a row's answers to every test set: greedy, and sampled for votes; debates. And to
+ * the dev questions, greedy, when it was trained. */
 #include <string.h>
 
 #include "distill_parts.h"
@@ -75,6 +76,7 @@ static enum status answer_set(struct distill *d, enum distill_row row, const str
 enum status distill_evaluate(struct distill *d, enum distill_row row, struct buffer *result, struct diag *diag)
 {
     const char *model = row == ROW_TEACHER || row == ROW_DEBATE ? d->options->teacher : d->options->student;
+    const struct distill_set dev = {"dev", d->dev};
     struct adapter *adapter = NULL;
     enum status status;
 
@@ -87,6 +89,8 @@ enum status distill_evaluate(struct distill *d, enum distill_row row, struct buf
         status = distill_adapter(d, &adapter, distill_row_name(row), diag);
     for (size_t i = 0; i < d->n_sets && !status; i++)
         status = answer_set(d, row, adapter, &d->sets[i], diag);
+    if (!status && d->dev && row >= ROW_ANSWER) /* to choose a row by */
+        status = answer(d, adapter, d->dev, distill_answers(d, row, &dev, 0), 1, diag);
     adapter_free(adapter);
     buffer_format(result, ",\"sets\":%zu", d->n_sets);
     return status;

@@ -88,6 +88,29 @@ enum status distill_measure(struct distill *d, struct distill_measured *rows, co
     return status;
 }
 
+enum status distill_measure_dev(struct distill *d, enum distill_row row, double *mean, struct diag *diag)
+{
+    const struct distill_set dev = {"dev", d->dev};
+    const char *path = distill_answers(d, row, &dev, 0);
+    struct outcomes o = {.seed = d->options->sampling.seed};
+    struct stats_interval interval;
+    enum status status;
+    size_t n = 0;
+
+    *mean = NAN;
+    if (!path)
+        return distill_no_memory(diag);
+    if (!file_exists(path))
+        return STATUS_OK;
+    status = outcomes_read(&o, path, diag);
+    if (!status)
+        status = outcomes_interval(&interval, &n, &o, main_measure(&o), diag);
+    if (!status && n)
+        *mean = interval.mean;
+    outcomes_free(&o);
+    return status;
+}
+
 /* ---- What training cost ---- */
 
 /* The sum of the last column of metrics.csv: the time of all steps, interrupted runs included. */

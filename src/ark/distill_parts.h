@@ -92,6 +92,8 @@ struct distill_measured { /* a row on a set */
 /* rows[DISTILL_ROWS] get what was measured on a set. */
 enum status distill_measure(struct distill *d, struct distill_measured *rows, const struct distill_set *set,
                             struct diag *diag);
+/* The mean measure of a trained row's greedy answers to the dev questions; NaN: there are none. */
+enum status distill_measure_dev(struct distill *d, enum distill_row row, double *mean, struct diag *diag);
 /* What a row's training took; interrupted runs are counted. */
 double distill_training_tokens(struct distill *d, const char *name);
 double distill_training_seconds(struct distill *d, const char *name);

@@ -26,6 +26,7 @@ struct report {
     struct buffer text, markdown, json;
     struct buffer notes, notes_markdown;        /* what stands below the table */
     struct distill_measured rows[DISTILL_ROWS]; /* of the set at hand */
+    double dev[DISTILL_ROWS];                   /* on the dev questions; NaN: not measured */
 };
 
 /* ---- Table ---- */
@@ -121,6 +122,8 @@ static void put_row_json(struct report *r, enum distill_row row, const struct di
     put_interval(out, "sampled", &m->sampled, m->n_sampled);
     put_interval(out, "vote", &m->vote, m->n_vote);
     buffer_format(out, ",\"tokens\":%.6g", m->tokens);
+    if (!isnan(r->dev[row]))
+        buffer_format(out, ",\"dev\":%.6g", r->dev[row]);
     if (!isnan(m->equations))
         buffer_format(out, ",\"equations_true\":%.6g", m->equations);
     if (m->compared) {
@@ -237,6 +240,9 @@ static enum status report_set(struct report *r, const struct distill_set *set, i
     struct line line;
     int row;
     enum status status = distill_measure(r->d, r->rows, set, diag);
+
+    for (row = 0; row < DISTILL_ROWS && !status; row++)
+        status = distill_measure_dev(r->d, (enum distill_row)row, &r->dev[row], diag);
     for (row = 0; row < DISTILL_ROWS && !status; row++) {
         if (!r->rows[row].there)
             continue;

@@ -17,8 +17,8 @@ struct story {
     struct distill_measured rows[DISTILL_ROWS]; /* of the first set */
     struct buffer *out;
     const char *program;
-    enum distill_row best; /* the last trained row there is: the whole method */
-    int has_best;
+    enum distill_row best; /* see choose() */
+    int has_best, by_dev;
 };
 
 /* ---- Table ---- */
@@ -136,10 +136,11 @@ static void put_gain(struct story *s)
         return;
     buffer_format(
         s->out,
-        "\nAfter \"%s\" the student is right in %.1f %% instead of %.1f %%: %+.1f points (95 %% interval %+.1f .. "
+        "\nAfter \"%s\"%s the student is right in %.1f %% instead of %.1f %%: %+.1f points (95 %% interval %+.1f .. "
         "%+.1f, p = %.3g%s).\n",
-        words[s->best], 100 * m->value.mean, 100 * base->value.mean, 100 * gain->mean, 100 * gain->low,
-        100 * gain->high, m->comparison.mcnemar, m->comparison.mcnemar < 0.05 ? "" : ": no more than chance may do");
+        words[s->best], s->by_dev ? " (best on the dev questions)" : "", 100 * m->value.mean, 100 * base->value.mean,
+        100 * gain->mean, 100 * gain->low, 100 * gain->high, m->comparison.mcnemar,
+        m->comparison.mcnemar < 0.05 ? "" : ": no more than chance may do");
     if (debate->there && of > 0 && m->tokens > 0)
         buffer_format(
             s->out,
@@ -265,16 +266,35 @@ static enum status put_commands(struct story *s, const struct distill_sample *sa
     return status;
 }
 
+/* The trained row that is best on the dev questions; without any the last one, the whole method. */
+static enum status choose(struct story *s, struct diag *diag)
+{
+    enum status status = STATUS_OK;
+    double dev, best = -1;
+
+    for (int row = ROW_ANSWER; row < DISTILL_ROWS && !status; row++) {
+        if (!s->rows[row].there)
+            continue;
+        status = distill_measure_dev(s->d, (enum distill_row)row, &dev, diag);
+        if (s->has_best && dev < best)
+            continue;
+        s->best = (enum distill_row)row;
+        s->has_best = 1;
+        if (!isnan(dev)) {
+            s->by_dev = 1;
+            best = dev;
+        }
+    }
+    return status;
+}
+
 static enum status tell(struct story *s, struct diag *diag)
 {
     struct distill_sample answers = {0};
     enum status status = distill_measure(s->d, s->rows, &s->d->sets[0], diag);
 
-    for (int row = ROW_ANSWER; row < DISTILL_ROWS; row++)
-        if (s->rows[row].there) {
-            s->best = (enum distill_row)row;
-            s->has_best = 1;
-        }
+    if (!status)
+        status = choose(s, diag);
     if (!status)
         status = put_samples(s, &answers, diag);
     if (!status)

@@ -178,6 +178,7 @@ static void put_row(struct table *t, int row, int set, const struct row_values *
         put_p(md, v->paired.p);
         put_p(md, mcnemar(t->r, row, ROW_BASE, set));
     }
+    put_number(md, "%.1f", 100 * summary_mean(t, row, set, "dev"));
     put_number(md, "%.1f", 100 * summary_mean(t, row, set, "sampled"));
     put_number(md, "%.1f", 100 * summary_mean(t, row, set, "vote"));
     put_number(md, "%.0f", v->tokens);
@@ -198,6 +199,7 @@ static void put_row(struct table *t, int row, int set, const struct row_values *
         put_member(json, "p_mcnemar", mcnemar(t->r, row, ROW_BASE, set));
         put_interval(json, "wrong_steps_against_base", &v->wrong.difference);
     }
+    put_member(json, "dev", summary_mean(t, row, set, "dev"));
     put_member(json, "sampled", summary_mean(t, row, set, "sampled"));
     put_member(json, "vote", summary_mean(t, row, set, "vote"));
     put_member(json, "tokens", v->tokens);
@@ -218,10 +220,10 @@ static enum status put_set(struct table *t, int set, struct diag *diag)
     t->n[set] = per_question(t->r, ROW_BASE, set, 0, &t->base[set], &t->r->arena);
     per_question(t->r, ROW_BASE, set, 1, &t->base_wrong[set], &t->r->arena);
     buffer_format(t->md, "\n## %s: %s (%zu questions)\n\n", set_names[set], about[set], t->n[set]);
-    buffer_text(
-        t->md,
-        "| row | right | +- seeds | 95 % | against base (95 %) | p | McNemar | sampled | vote | tokens | wrong steps | "
-        "true eq | trained on | seconds |\n|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|\n");
+    buffer_text(t->md, "| row | right | +- seeds | 95 % | against base (95 %) | p | McNemar | dev | sampled | vote | "
+                       "tokens | wrong steps | "
+                       "true eq | trained on | seconds "
+                       "|\n|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|\n");
     for (int row = 0; row < DISTILL_ROWS && !status; row++) {
         struct row_values v;
 
