@@ -85,7 +85,7 @@ REPLAYS  := $(FUZZ:%=$(BUILD)/tests/fuzz/replay_%)
 # Objects that only pattern rules mention would otherwise be deleted after the link.
 TEST_OBJ := $(TESTS:=.o) $(FUZZ:%=$(BUILD)/tests/fuzz/fuzz_%.o) $(BUILD)/tests/fuzz/replay.o
 
-.PHONY: all lib program build-tests test walk test-data check check-asan check-ubsan check-tsan check-valgrind check-arm \
+.PHONY: always all lib program build-tests test walk test-data check check-asan check-ubsan check-tsan check-valgrind check-arm \
         bench demo experiment world results fuzz-replay $(FUZZ:%=fuzz-%) install help clean format
 .SECONDARY: $(TEST_OBJ)
 .DELETE_ON_ERROR:
@@ -116,7 +116,11 @@ $(BUILD)/%.o: %.c
 	$(SAY)
 	$(Q)$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
 
-# Where the demo looks for its models.
+# Where the demo looks for its models; built anew when that changes.
+$(BUILD)/prefix: always
+	@mkdir -p $(@D)
+	@echo '$(PREFIX)' | cmp -s - $@ || echo '$(PREFIX)' >$@
+$(BUILD)/src/cmd/cmd_demo.o: $(BUILD)/prefix
 $(BUILD)/src/cmd/cmd_demo.o: ALL_CFLAGS += -DARKLET_SHARE='"$(PREFIX)/share/arklet"'
 $(BUILD)/quant/avx2%o: ALL_CFLAGS += $(AVX2_FLAGS)
 $(BUILD)/quant/avxvnni%o: ALL_CFLAGS += $(AVX2_FLAGS) -mavxvnni
