@@ -20,9 +20,10 @@ struct grpo_task {
 struct grpo_task_list {
     struct grpo_task *tasks; /* [n] */
     size_t n, room;
-    uint64_t hash;    /* of the questions' texts */
-    size_t longest;   /* prompt */
-    size_t n_dropped; /* questions whose prompt was longer than allowed */
+    uint64_t hash;         /* of the questions' texts */
+    size_t longest;        /* prompt */
+    uint64_t longest_line; /* of its question in the file */
+    size_t n_dropped;      /* questions whose prompt was longer than allowed */
 };
 
 /* Start from {0} with the first group set; free with grpo_questions_free. */

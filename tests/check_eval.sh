@@ -100,6 +100,24 @@ ask "$dir/b.jsonl" -f "$dir/bad.jsonl"
 expect 'a question longer than the context' '[ $code -eq 1 ] && [ "$(lines "$dir/err")" -eq 1 ] && grep -q "bad.jsonl:5: question e" "$dir/err"'
 ask "$dir/b.jsonl" -f "$dir/bad.jsonl" --skip-bad
 expect 'bad questions are skipped on request' '[ $code -eq 0 ] && [ "$(lines "$dir/b.jsonl")" -eq 4 ] && grep -q "2 bad records were skipped" "$dir/err"'
+printf '{"id":"g","question":"Who?"}\n' >"$dir/nogold.jsonl"
+cat "$dir/q.jsonl" "$dir/nogold.jsonl" "$dir/bad.jsonl" >"$dir/mixed.jsonl"
+for command in eval 'debate --agents 2 --rounds 2'; do
+    both() { run $command -m $model -o "$dir/mixed.out" --max-new 4 -q "$@"; }
+    both -f "$dir/nogold.jsonl"
+    expect "$command: a question without an answer" 'refused 1 "nogold.jsonl:1: expected an answer"'
+    both -f "$dir/nogold.jsonl" --no-gold -o -
+    expect "$command: no answer is wanted" '[ $code -eq 0 ] && grep -q "\"gold\":null" "$dir/out"'
+    both -f "$dir/bad.jsonl"
+    expect "$command: a prompt that is too long" '[ $code -eq 1 ] && grep -q "bad.jsonl:5: question e: its prompt takes" "$dir/err"'
+    both -f "$dir/mixed.jsonl" --skip-bad
+    expect "$command: three bad records are skipped" '[ $code -eq 0 ] && [ "$(lines "$dir/mixed.out")" -eq 8 ] && grep -q "3 bad records were skipped" "$dir/err"'
+    cp "$dir/mixed.out" "$dir/mixed.whole"
+    head -c 900 "$dir/mixed.whole" >"$dir/mixed.out"
+    both -f "$dir/mixed.jsonl" --skip-bad
+    expect "$command: and again when it goes on" '[ $code -eq 0 ] && cmp -s "$dir/mixed.out" "$dir/mixed.whole"'
+    rm "$dir/mixed.out"
+done
 run eval -m $model -f "$dir/q.jsonl"
 expect 'no output' 'refused 2 -o'
 run eval --from "$dir/none.jsonl"

@@ -108,7 +108,7 @@ expect 'no room for a prompt' 'refused 2 max-len "found 10"'
 grpo x --max-len 14
 expect 'only longer questions' 'refused 1 q.jsonl "at most 2 tokens"'
 grpo x -c 20 --max-new 16
-expect 'a context that is too small' 'refused 1 "longest prompt" "context of 20"'
+expect 'a context that is too small' 'refused 1 "q.jsonl:1: the longest prompt" "context of 20"'
 grpo x --prm fixtures/adapters/qwen3
 expect 'a reward model without a head' 'refused 1 "score head"'
 # A reward model on a base of its own: the same base changes nothing, another one the rewards.

@@ -20,6 +20,7 @@
 
 struct topic {                /* a question of the window, copied out of the reader's record */
     struct transcript record; /* turns [rounds][agents]; n_rounds held so far */
+    uint64_t line;            /* of its record in the questions */
     int open;
     const struct transcript_turn *winner; /* of the vote; NULL: no answer */
     const struct ask *common;             /* the aggregator's answer, or NULL */
@@ -31,6 +32,7 @@ struct debate {
     struct arena arena; /* of the window */
     struct topic *topics;
     size_t n_topics, round; /* round: being held by the open ones */
+    const char *path;       /* of the questions */
     struct buffer line;
 };
 
@@ -56,6 +58,7 @@ static enum status take_topic(struct debate *d, const struct question *question,
     memset(topic, 0, sizeof *topic);
     if (question_copy(q, question, &d->arena, diag))
         return STATUS_MEMORY;
+    topic->line = question->record->line;
     topic->record.turns = arena_array(&d->arena, n, sizeof *topic->record.turns);
     if (!topic->record.turns)
         return no_memory(diag);
@@ -140,10 +143,11 @@ static enum status build_prompt(struct debate *d, const struct topic *topic, siz
         if (status || tokens->count <= room)
             break;
         if (!shorten(&question, task, &most, tokens->count - room, tokens->count))
-            return diag_fail(
-                diag, STATUS_RANGE,
-                "question %.100s: its prompt takes %zu tokens, a context of %zu leaves %zu beside %zu new ones",
-                question.id, tokens->count, a->speaker->context, room, o->max_new);
+            return diag_fail(diag, STATUS_RANGE,
+                             "%s:%llu: question %.100s: its prompt takes %zu tokens, a context of %zu leaves %zu "
+                             "beside %zu new ones",
+                             d->path, (unsigned long long)topic->line, question.id, tokens->count, a->speaker->context,
+                             room, o->max_new);
         cut = 1;
     }
     d->summary->shortened += (uint64_t)cut;
@@ -430,16 +434,51 @@ static enum status hold_debates(struct debate *d, struct file_stream *out, struc
     return status;
 }
 
+/* Does the newest topic's question fit every agent's context? */
+static enum status check_topic(struct debate *d, struct diag *diag)
+{
+    uint64_t shortened = d->summary->shortened;
+    struct tokens tokens = {0};
+    enum status status = STATUS_OK;
+    size_t a;
+
+    for (a = 0; a < d->options->n_agents && !status; a++)
+        status = build_prompt(d, &d->topics[d->n_topics - 1], a, TASK_SOLVE, &tokens, diag);
+    tokens_free(&tokens);
+    d->summary->shortened = shortened;
+    return status;
+}
+
+/* A topic of the question, unless `resume` holds it. One that does not fit is a bad record. */
+static enum status add_question(struct debate *d, struct question_reader *questions, const struct question *question,
+                                struct resume *resume, struct diag *diag)
+{
+    struct arena_mark mark = arena_mark(&d->arena);
+    size_t before = d->n_topics;
+    int held = 0, bad;
+    enum status status = take_topic(d, question, diag);
+
+    if (!status)
+        status = check_topic(d, diag);
+    bad = status != STATUS_OK;
+    status = bad ? record_skip(&questions->records, status, diag) : resume_next(resume, question->id, &held, diag);
+    if (status || bad || held) {
+        d->n_topics = before;
+        arena_release(&d->arena, mark);
+    }
+    return status;
+}
+
 /* Up to a window of questions that `resume` does not hold; *at_end is set when there are no more. */
 static enum status read_window(struct debate *d, struct question_reader *questions, struct resume *resume, int *at_end,
                                struct diag *diag)
 {
     const struct question *question;
     enum status status = STATUS_OK;
-    int held;
 
     arena_free(&d->arena);
     arena_init(&d->arena, "debate", 0);
+    d->path = questions->records.stream.path;
     d->topics = arena_array(&d->arena, d->options->window, sizeof *d->topics);
     d->n_topics = 0;
     if (!d->topics)
@@ -450,9 +489,7 @@ static enum status read_window(struct debate *d, struct question_reader *questio
             *at_end = 1;
             return status ? status : resume_end(resume, diag);
         }
-        status = resume_next(resume, question->id, &held, diag);
-        if (!status && !held)
-            status = take_topic(d, question, diag);
+        status = add_question(d, questions, question, resume, diag);
     }
     return status;
 }

@@ -45,7 +45,10 @@ static enum status keep_task(struct grpo_questions *q, struct grpo_task_list *li
         return no_memory(diag);
     memcpy(task->ids, tokens->ids, tokens->count * sizeof *task->ids);
     list->hash = (list->hash ^ rng_hash(question->text)) * 0x100000001B3u;
-    list->longest = tokens->count > list->longest ? tokens->count : list->longest;
+    if (tokens->count > list->longest) {
+        list->longest = tokens->count;
+        list->longest_line = question->record->line;
+    }
     list->n++;
     return STATUS_OK;
 }

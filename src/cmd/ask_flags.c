@@ -26,6 +26,7 @@ const struct arg args_ask[] = {
      .choices = ANSWER_KINDS,
      .help = "kind of all questions; default: told by each record"},
     {.name = "shard", .kind = ARG_TEXT, .value = "I/N", .help = "the I-th of N parts of the file"},
+    {.name = "no-gold", .kind = ARG_FLAG, .help = "questions may lack an answer; those cannot be graded"},
     {.name = "skip-bad", .kind = ARG_FLAG, .help = "count wrong records and go on"},
     {.name = "max-new",
      .kind = ARG_INT,
@@ -65,11 +66,11 @@ static int read_shard(struct record_options *records, const struct args *args)
     return -1;
 }
 
-int ask_questions(struct question_options *options, const struct args *args, int need_gold)
+int ask_questions(struct question_options *options, const struct args *args)
 {
     memset(options, 0, sizeof *options);
     options->kind = args_text(args, "kind");
-    options->need_gold = need_gold;
+    options->need_gold = !args_flag(args, "no-gold");
     options->records.skip_bad = args_flag(args, "skip-bad");
     return read_shard(&options->records, args);
 }

@@ -8,11 +8,11 @@
 #include "prompt.h"
 #include "question.h"
 
-/* -f --kind --shard --skip-bad --max-new --batch --chat-template --plain --system */
+/* -f --kind --shard --no-gold --skip-bad --max-new --batch --chat-template --plain --system */
 extern const struct arg args_ask[];
 
 /* The functions report in one line on standard error and return an exit code, or -1 to go on. */
-int ask_questions(struct question_options *options, const struct args *args, int need_gold);
+int ask_questions(struct question_options *options, const struct args *args);
 /* The model's template, or --chat-template, or none (--plain, or a model without). `chat` backs style->chat. */
 int ask_style(struct prompt_style *style, struct chat_template *chat, const struct load *load, const struct args *args);
 /* An engine for the model: --batch sequences at once, contexts of load->context, limited by --mem-limit. */

@@ -107,7 +107,7 @@ int cmd_debate(int argc, char **argv)
     if (code < 0)
         code = args_text(&c->args, "model") ? load_model(&c->load, &c->args, 0) : load_exec(&c->load, &c->args);
     if (code < 0)
-        code = ask_questions(&c->questions, &c->args, 0);
+        code = ask_questions(&c->questions, &c->args);
     if (code < 0)
         code = team_open(&c->team, &c->load, &c->args);
     if (code < 0) {

@@ -150,7 +150,7 @@ static int prepare(struct eval_command *c)
     int code = args_text(&c->args, "model") ? load_model(&c->load, &c->args, 0) : load_exec(&c->load, &c->args);
 
     if (code < 0)
-        code = ask_questions(&c->questions, &c->args, 0);
+        code = ask_questions(&c->questions, &c->args);
     if (code >= 0)
         return code;
     if (!args_flag(&c->args, "debate"))

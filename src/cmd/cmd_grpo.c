@@ -276,13 +276,18 @@ static int prepare_adapters(struct grpo_command *c)
 
 static int check_lengths(struct grpo_command *c)
 {
-    size_t a = c->questions.train.longest, b = c->questions.dev.longest, prompt = a > b ? a : b;
+    const struct grpo_task_list *train = &c->questions.train, *dev = &c->questions.dev;
+    const struct grpo_task_list *longer = dev->longest > train->longest ? dev : train;
+    size_t prompt = longer->longest;
 
     c->options.context = prompt + c->options.max_new;
     if (c->options.context > c->load.context) {
-        fprintf(stderr,
-                "arklet grpo: the longest prompt takes %zu tokens; with --max-new %zu that passes the context of %zu\n",
-                prompt, c->options.max_new, c->load.context);
+        fprintf(
+            stderr,
+            "arklet grpo: %s:%llu: the longest prompt takes %zu tokens; with --max-new %zu that passes the context of "
+            "%zu\n",
+            args_text(&c->args, longer == dev ? "dev" : "file"), (unsigned long long)longer->longest_line, prompt,
+            c->options.max_new, c->load.context);
         return 1;
     }
     if (c->options.backward.max_tokens < c->options.context)
