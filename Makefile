@@ -158,8 +158,9 @@ check: test
 
 # From a line of a debate to an updated adapter, with the numbers of every stop (README.md, "Read the code").
 walk:
-	@$(MAKE) --no-print-directory ONLY=walk build-tests
+	@$(MAKE) --no-print-directory ONLY="walk walk_reward" build-tests
 	@$(BUILD)/tests/test_walk show
+	@$(BUILD)/tests/test_walk_reward show
 
 # The checks against real data; without the folder they say so and do nothing.
 test-data: program build-tests
@@ -247,7 +248,7 @@ help:
 	@echo "make lib             the static library alone: $(LIB)"
 	@echo "make test            all tests, offline, no dependency; ends with 'N passed, N failed'"
 	@echo "                     ONLY='json pool' runs tests/test_json.c and tests/test_pool.c; QUICK=1 fewer cases"
-	@echo "make walk             from a line of a debate to an updated adapter, with the numbers of every stop"
+	@echo "make walk             from a line of a debate to a reinforced adapter, with the numbers of every stop"
 	@echo "make test-data       checks against real data in DATA=$(DATA)"
 	@echo "make check-asan      the tests under AddressSanitizer; check-ubsan, check-tsan, check-valgrind alike"
 	@echo "make check-arm       the tests cross-compiled for AArch64 under qemu-user"

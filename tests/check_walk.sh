@@ -1,10 +1,10 @@
 #!/bin/sh
-# README.md's table of stops is that of the walk (tests/test_walk.c), and every stop's function is defined in its file.
+# README.md's table of stops is that of the walks (tests/test_walk.c, test_walk_reward.c), and every stop's function is defined in its file.
 #     BUILD=build/... sh tests/check_walk.sh
 program=${BUILD:-build}/tests/test_walk
 table=$(mktemp) || exit 1
 trap 'rm -f "$table" "$table.readme"' EXIT
-if ! "$program" stops >"$table"; then
+if ! { "$program" stops && "${program}_reward" stops; } >"$table"; then
     echo "FAIL walk: no $program"
     exit 1
 fi

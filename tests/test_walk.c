@@ -1,101 +1,23 @@
-/* test_walk.c - the way from a line of a debate to an updated adapter, stop by stop, with the numbers of each.
+/* test_walk.c - the way from a line of a debate to an updated adapter, stop by stop, with the numbers of each (walk.h).
  *
- *   test_walk          compares every number with fixtures/golden/walk.txt; a line per stop
- *   test_walk show     prints the stops and their numbers as well (make walk)
- *   test_walk golden   prints fixtures/golden/walk.txt
- *   test_walk stops    prints README.md's table of stops, which tests/check_walk.sh compares with it
- *
- * What a stop computes is the program's own: the last one compares the adapter with that of sft_run, byte for byte. Two
- * stops are also done by hand, in the order that design and headers promise. The student is a model of random weights
- * (seed 1), rounded to Q4_0; numbers are exact on every machine, since the arithmetic is. */
-#include <math.h>
-#include <stdarg.h>
-#include <unistd.h>
+ * The last stop compares the adapter with that of sft_run, byte for byte. Two stops are also done by hand, in the order
+ * that design and headers promise. test_walk_reward.c goes on. */
+#define WALK_GOLDEN "fixtures/golden/walk.txt"
+#define WALK_FIRST  1
+#include "walk.h"
 
 #include "adapter_file.h"
 #include "file.h"
 #include "gguf.h"
 #include "half.h"
-#include "model_fixture.h"
-#include "model_init.h"
 #include "prompt.h"
-#include "quantize.h"
 #include "select.h"
 #include "sft.h"
 
-#define DEBATES  "fixtures/walk.jsonl"
-#define GOLDEN   "fixtures/golden/walk.txt"
-#define CONTEXT  512
-#define RATE     0.01
-#define MAX_TEXT 65536
+#define CONTEXT 512
+#define RATE    0.01
 
-static const struct stop {
-    const char *file, *function, *what;
-} stops[] = {
-    {"src/ark/transcript_read.c", "transcript_read", "a line of a debate becomes turns: who said what, who was right"},
-    {"src/ark/select.c", "select_run", "right turns become traces: a prompt, a completion, a weight"},
-    {"src/ark/example.c", "example_read", "a trace becomes tokens with a loss weight each"},
-    {"src/ark/sft.c", "sft_step", "a step in one sentence; the stops below are its parts"},
-    {"quant/scalar.c", "add_block", "a quantised product, in plain C (the formula: `include/kernels.h`)"},
-    {"src/model/forward.c", "forward_nine_steps", "nine numbered steps a layer"},
-    {"src/model/backward_forward.c", "backward_loss", "the loss through the head, in chunks of positions"},
-    {"src/model/backward.c", "backward_run", "the nine steps back, from 9 to 1"},
-    {"src/nn/lora.c", "lora_backward", "gradients of A and B"},
-    {"src/nn/linear.c", "linear_backward", "the gradient through quantised weights"},
-    {"src/nn/optim.c", "optim_step", "clipping and AdamW, the updated adapter"},
-    {"src/model/adapter_write.c", "adapter_save", "the adapter on disk, as PEFT folder and GGUF"},
-};
-
-#define N_STOPS (sizeof stops / sizeof *stops)
-
-/* ---- Numbers, as lines "stop name value" ---- */
-
-static int showing, making;
-static size_t stop_now; /* from 1 */
-static char golden[MAX_TEXT];
-
-static void enter(size_t stop)
-{
-    stop_now = stop;
-    if (showing)
-        printf("\n%2zu  %s: %s\n    %s\n", stop, stops[stop - 1].file, stops[stop - 1].function, stops[stop - 1].what);
-}
-
-static void note(const char *name, const char *format, ...)
-{
-    char value[128], line[256];
-    va_list list;
-
-    va_start(list, format);
-    vsnprintf(value, sizeof value, format, list);
-    va_end(list);
-    snprintf(line, sizeof line, "\n%zu %s %s\n", stop_now, name, value);
-    if (showing)
-        printf("      %-34s %s\n", name, value);
-    if (making)
-        printf("%s", line + 1);
-    else
-        CHECK_MSG(strstr(golden, line) != NULL, "stop %zu: %s is %s, which is not in " GOLDEN, stop_now, name, value);
-}
-
-static void read_golden(void)
-{
-    FILE *file = fopen(GOLDEN, "r");
-    size_t n;
-
-    golden[0] = '\n';
-    n = file ? fread(golden + 1, 1, sizeof golden - 2, file) : 0;
-    golden[n + 1] = 0;
-    if (file)
-        fclose(file);
-}
-
-/* ---- What all stops share ---- */
-
-static struct walk {
-    char folder[64];
-    struct exec exec;
-    struct model *model;
+static struct {
     struct adapter *adapter;
     struct trainer *trainer;
     struct sft_options options;
@@ -106,21 +28,7 @@ static struct walk {
     float weights[CONTEXT], logprobs[CONTEXT];
     const float *hidden;
     double loss;
-    struct arena arena;
-    struct diag diag;
-} w;
-
-#define DO(call) CHECK_MSG((call) == STATUS_OK, "%s: %s", #call, w.diag.message)
-
-static const char *in_folder(const char *name)
-{
-    static char paths[8][128];
-    static size_t next;
-    char *path = paths[next++ % 8];
-
-    snprintf(path, sizeof paths[0], "%s/%s", w.folder, name);
-    return path;
-}
+} s;
 
 static double norm_of(const float *x, size_t n)
 {
@@ -129,26 +37,6 @@ static double norm_of(const float *x, size_t n)
     for (size_t i = 0; i < n; i++)
         sum += (double)x[i] * (double)x[i];
     return sqrt(sum);
-}
-
-/* Random weights, rounded to Q4_0. */
-static void make_student(void)
-{
-    static const char config[] =
-        "{\"model_type\": \"qwen3\", \"hidden_size\": 64, \"intermediate_size\": 128, \"num_hidden_layers\": 2, "
-        "\"num_attention_heads\": 4, \"num_key_value_heads\": 2, \"head_dim\": 16, \"max_position_embeddings\": 512, "
-        "\"initializer_range\": 0.1, \"tie_word_embeddings\": true}";
-    struct model_init_options init = {
-        .tokenizer = "fixtures/models/qwen2/model.gguf", .seed = 1, .type = DTYPE_F32, .pool = w.exec.pool};
-    struct quantize_options quantize = {.type = quantize_type_find("Q4_0"), .pure = 1, .pool = w.exec.pool};
-    struct model_init_report init_report;
-    struct quantize_report quantize_report;
-    FILE *file = fopen(in_folder("config.json"), "w");
-
-    CHECK(file && fputs(config, file) >= 0 && fclose(file) == 0);
-    DO(model_init(in_folder("config.json"), in_folder("float.gguf"), &init, &init_report, &w.diag));
-    DO(quantize_model(in_folder("float.gguf"), in_folder("student.gguf"), &quantize, &quantize_report, &w.diag));
-    DO(model_load(&w.model, in_folder("student.gguf"), &w.exec, 0, &w.diag));
 }
 
 static struct adapter *fresh_adapter(void)
@@ -163,7 +51,7 @@ static struct adapter *fresh_adapter(void)
 
 static void set_options(void)
 {
-    struct sft_options *o = &w.options;
+    struct sft_options *o = &s.options;
 
     o->config = "";
     o->epochs = 1;
@@ -183,27 +71,16 @@ static void set_options(void)
 
 static void set_up(void)
 {
-    snprintf(w.folder, sizeof w.folder, "/tmp/test_walk.XXXXXX");
-    CHECK(mkdtemp(w.folder) != NULL);
-    w.exec.kernels = kernels_find(NULL);
-    arena_init(&w.arena, "walk", 0);
-    DO(pool_create(&w.exec.pool, 2, &w.diag));
-    make_student();
+    walk_set_up();
     set_options();
 }
 
 static void tear_down(void)
 {
-    char command[128];
-
-    example_free(&w.example);
-    trainer_free(w.trainer);
-    adapter_free(w.adapter);
-    model_free(w.model);
-    arena_free(&w.arena);
-    pool_destroy(w.exec.pool);
-    snprintf(command, sizeof command, "rm -rf %s", w.folder);
-    CHECK(system(command) == 0);
+    example_free(&s.example);
+    trainer_free(s.trainer);
+    adapter_free(s.adapter);
+    walk_tear_down();
 }
 
 /* ---- The stops ---- */
@@ -216,7 +93,6 @@ static void stop_transcript(void)
     struct transcript t;
     size_t right = 0;
 
-    enter(1);
     DO(record_open(&reader, DEBATES, &options, &w.diag));
     DO(record_next(&reader, &record, &w.diag));
     if (!record)
@@ -242,7 +118,6 @@ static void stop_select(void)
     struct select_summary summary;
     struct file_rewrite out;
 
-    enter(2);
     memset(&style, 0, sizeof style);
     DO(prompt_style_open(&style, &chat, w.model, NULL, 1, NULL, &w.diag));
     options.style = &style;
@@ -262,25 +137,24 @@ static void stop_example(void)
     struct record_reader reader;
     const struct record *record = NULL;
 
-    enter(3);
     DO(record_open(&reader, in_folder("traces.jsonl"), &options, &w.diag));
     DO(record_next(&reader, &record, &w.diag));
     if (!record)
         return;
-    DO(example_read(&w.example, record->json, &w.options.format, "traces.jsonl:1", &w.diag));
+    DO(example_read(&s.example, record->json, &s.options.format, "traces.jsonl:1", &w.diag));
     record_close(&reader);
-    note("tokens", "%zu", w.example.tokens.count);
-    note("trained_tokens", "%zu", w.example.n_trained);
-    note("weight", "%.9g", w.example.weight);
-    for (size_t i = 1; i < w.example.tokens.count; i++) {
-        if (w.example.weights[i] == 0)
+    note("tokens", "%zu", s.example.tokens.count);
+    note("trained_tokens", "%zu", s.example.n_trained);
+    note("weight", "%.9g", s.example.weight);
+    for (size_t i = 1; i < s.example.tokens.count; i++) {
+        if (s.example.weights[i] == 0)
             continue;
-        w.rows[w.n_rows] = i - 1;
-        w.weights[w.n_rows] = w.example.weights[i];
-        w.targets[w.n_rows++] = w.example.tokens.ids[i];
+        s.rows[s.n_rows] = i - 1;
+        s.weights[s.n_rows] = s.example.weights[i];
+        s.targets[s.n_rows++] = s.example.tokens.ids[i];
     }
-    note("first_trained_id", "%ld", (long)w.targets[0]);
-    note("last_trained_id", "%ld", (long)w.targets[w.n_rows - 1]); /* EOS */
+    note("first_trained_id", "%ld", (long)s.targets[0]);
+    note("last_trained_id", "%ld", (long)s.targets[s.n_rows - 1]); /* EOS */
 }
 
 /* The whole step as the program does it, with an adapter of its own that the last stop compares. */
@@ -290,15 +164,14 @@ static void stop_step(void)
     struct sft_result result;
     char data[128];
 
-    enter(4);
     snprintf(data, sizeof data, "%s", in_folder("traces.jsonl"));
-    w.options.data = data;
-    w.options.output = in_folder("run");
+    s.options.data = data;
+    s.options.output = in_folder("run");
     DO(file_make_folder(in_folder("run/checkpoint"), &w.diag));
-    DO(sft_run(w.model, adapter, NULL, &w.exec, &w.options, &result, &w.diag));
+    DO(sft_run(w.model, adapter, NULL, &w.exec, &s.options, &result, &w.diag));
     DO(adapter_save(adapter, w.model, in_folder("run"), &w.diag));
     adapter_free(adapter);
-    w.loss = result.loss;
+    s.loss = result.loss;
     note("steps", "%zu", (size_t)result.steps);
     note("loss", "%.9g", result.loss);
 }
@@ -315,8 +188,7 @@ static void stop_product(void)
     struct gguf gguf;
     const struct gguf_tensor *tensor;
 
-    enter(5);
-    model_embed(w.model, w.targets[0], x);
+    model_embed(w.model, s.targets[0], x);
     CHECK(linear_input_create(&input, &w.arena, 1, n));
     linear_input_set(&input, x, n, 1, n);
     linear_forward(&scalar, &job, 1, &input);
@@ -345,13 +217,12 @@ static void stop_forward(void)
 {
     size_t dim = (size_t)w.model->config.dim;
 
-    enter(6);
-    w.adapter = fresh_adapter();
-    DO(trainer_create(&w.trainer, w.model, w.adapter, NULL, &w.exec, &w.options.train, &w.options.backward, &w.diag));
-    w.span = (struct train_span){w.example.tokens.ids, w.example.tokens.count, -1};
-    trainer_begin_step(w.trainer);
-    DO(backward_forward(w.trainer->backward, &w.span, 1, &w.hidden, &w.diag));
-    const float *row = w.hidden + w.rows[0] * backward_stride(w.trainer->backward);
+    s.adapter = fresh_adapter();
+    DO(trainer_create(&s.trainer, w.model, s.adapter, NULL, &w.exec, &s.options.train, &s.options.backward, &w.diag));
+    s.span = (struct train_span){s.example.tokens.ids, s.example.tokens.count, -1};
+    trainer_begin_step(s.trainer);
+    DO(backward_forward(s.trainer->backward, &s.span, 1, &s.hidden, &w.diag));
+    const float *row = s.hidden + s.rows[0] * backward_stride(s.trainer->backward);
     note("hidden_before_the_completion", "%.9g %.9g %.9g", (double)row[0], (double)row[1], (double)row[dim - 1]);
     note("norm_of_that_row", "%.9g", norm_of(row, dim));
 }
@@ -362,46 +233,43 @@ static void coefficients(void *context, size_t first, size_t n, const float *log
     (void)logprob;
     (void)entropy;
     for (size_t i = 0; i < n; i++)
-        c[i] = (float)((double)w.weights[first + i] / w.example.weight);
+        c[i] = (float)((double)s.weights[first + i] / s.example.weight);
 }
 
 static double mean_loss(void)
 {
     double sum = 0;
 
-    for (size_t i = 0; i < w.n_rows; i++)
-        sum -= (double)w.weights[i] * (double)w.logprobs[i];
-    return sum / w.example.weight;
+    for (size_t i = 0; i < s.n_rows; i++)
+        sum -= (double)s.weights[i] * (double)s.logprobs[i];
+    return sum / s.example.weight;
 }
 
 static void stop_loss(void)
 {
-    struct backward *b = w.trainer->backward;
+    struct backward *b = s.trainer->backward;
 
-    enter(7);
-    DO(backward_loss(b, w.rows, w.targets, w.n_rows, w.logprobs, NULL, coefficients, NULL, NULL, &w.diag));
-    note("logprob_of_the_first_token", "%.9g", (double)w.logprobs[0]);
+    DO(backward_loss(b, s.rows, s.targets, s.n_rows, s.logprobs, NULL, coefficients, NULL, NULL, &w.diag));
+    note("logprob_of_the_first_token", "%.9g", (double)s.logprobs[0]);
     note("loss", "%.9g", mean_loss());
-    CHECK_MSG(mean_loss() == w.loss, "sft_run: %.17g, here %.17g", w.loss, mean_loss());
-    note("norm_of_d_hidden", "%.9g", norm_of(backward_d_hidden(b), w.example.tokens.count * backward_stride(b)));
+    CHECK_MSG(mean_loss() == s.loss, "sft_run: %.17g, here %.17g", s.loss, mean_loss());
+    note("norm_of_d_hidden", "%.9g", norm_of(backward_d_hidden(b), s.example.tokens.count * backward_stride(b)));
 }
 
 static void stop_back(void)
 {
-    enter(8);
-    trainer_pass(w.trainer);
-    note("gradient_norm", "%.9g", optim_norm(&w.exec, w.trainer->grads, w.trainer->n_params));
+    trainer_pass(s.trainer);
+    note("gradient_norm", "%.9g", optim_norm(&w.exec, s.trainer->grads, s.trainer->n_params));
 }
 
 static void stop_pairs(void)
 {
     char name[64];
 
-    enter(9);
-    for (size_t layer = 0; layer < w.adapter->n_layers; layer++)
+    for (size_t layer = 0; layer < s.adapter->n_layers; layer++)
         for (int t = 0; t < TARGET_COUNT; t++) {
-            const struct lora *lora = &w.adapter->loras[layer][t];
-            const float *d_a = w.trainer->grads + (lora->a - w.adapter->params), *d_b = d_a + (lora->b_t - lora->a);
+            const struct lora *lora = &s.adapter->loras[layer][t];
+            const float *d_a = s.trainer->grads + (lora->a - s.adapter->params), *d_b = d_a + (lora->b_t - lora->a);
             snprintf(name, sizeof name, "norm_of_dB_%zu_%s", layer, adapter_peft_name((enum target)t));
             note(name, "%.9g", norm_of(d_b, lora->rank * lora->out_stride));
             CHECK_MSG(norm_of(d_a, lora->rank * lora->in) == 0, "dA of %s while B is 0", name);
@@ -419,7 +287,6 @@ static void stop_linear(void)
                          arena_array(&w.arena, linear_backward_scratch(), sizeof(float))};
     struct linear_gradient job = {q, dy, rows};
 
-    enter(10);
     for (size_t r = 0; r < rows; r++) {
         dy[r] = (float)(r + 1);
         pack_decode_row(&q->w, r, 0, n, row);
@@ -433,18 +300,17 @@ static void stop_linear(void)
 
 static void stop_update(void)
 {
-    const struct lora *lora = &w.adapter->loras[0][TARGET_Q];
+    const struct lora *lora = &s.adapter->loras[0][TARGET_Q];
 
-    enter(11);
-    note("clip_factor", "%.9g", (double)optim_clip(optim_norm(&w.exec, w.trainer->grads, w.trainer->n_params), 1));
+    note("clip_factor", "%.9g", (double)optim_clip(optim_norm(&w.exec, s.trainer->grads, s.trainer->n_params), 1));
     note("B_before", "%.9g", (double)lora->b_t[0]);
-    DO(trainer_end_step(w.trainer, &w.diag));
-    note("learning_rate", "%.9g", w.trainer->learning_rate);
+    DO(trainer_end_step(s.trainer, &w.diag));
+    note("learning_rate", "%.9g", s.trainer->learning_rate);
     note("B_after", "%.9g", (double)lora->b_t[0]);
-    DO(backward_forward(w.trainer->backward, &w.span, 1, &w.hidden, &w.diag));
-    DO(backward_loss(w.trainer->backward, w.rows, w.targets, w.n_rows, w.logprobs, NULL, NULL, NULL, NULL, &w.diag));
+    DO(backward_forward(s.trainer->backward, &s.span, 1, &s.hidden, &w.diag));
+    DO(backward_loss(s.trainer->backward, s.rows, s.targets, s.n_rows, s.logprobs, NULL, NULL, NULL, NULL, &w.diag));
     note("loss_after", "%.9g", mean_loss());
-    CHECK_MSG(mean_loss() < w.loss, "loss %g, before %g", mean_loss(), w.loss);
+    CHECK_MSG(mean_loss() < s.loss, "loss %g, before %g", mean_loss(), s.loss);
 }
 
 static void stop_adapter(void)
@@ -452,8 +318,7 @@ static void stop_adapter(void)
     static const char *const files[] = {"adapter_model.safetensors", "adapter.gguf"};
     char path[64];
 
-    enter(12);
-    DO(adapter_save(w.adapter, w.model, in_folder("walked"), &w.diag));
+    DO(adapter_save(s.adapter, w.model, in_folder("walked"), &w.diag));
     for (int i = 0; i < 2; i++) {
         struct buffer ours = {0}, programs = {0};
         snprintf(path, sizeof path, "walked/%s", files[i]);
@@ -468,32 +333,23 @@ static void stop_adapter(void)
     }
 }
 
-static void (*const steps[])(void) = {stop_transcript, stop_select,  stop_example, stop_step,
-                                      stop_product,    stop_forward, stop_loss,    stop_back,
-                                      stop_pairs,      stop_linear,  stop_update,  stop_adapter};
+static const struct stop stops[] = {
+    {"src/ark/transcript_read.c", "transcript_read", "a line of a debate becomes turns: who said what, who was right",
+     stop_transcript},
+    {"src/ark/select.c", "select_run", "right turns become traces: a prompt, a completion, a weight", stop_select},
+    {"src/ark/example.c", "example_read", "a trace becomes tokens with a loss weight each", stop_example},
+    {"src/ark/sft.c", "sft_step", "a step in one sentence; the stops below are its parts", stop_step},
+    {"quant/scalar.c", "add_block", "a quantised product, in plain C (the formula: `include/kernels.h`)", stop_product},
+    {"src/model/forward.c", "forward_nine_steps", "nine numbered steps a layer", stop_forward},
+    {"src/model/backward_forward.c", "backward_loss", "the loss through the head, in chunks of positions", stop_loss},
+    {"src/model/backward.c", "backward_run", "the nine steps back, from 9 to 1", stop_back},
+    {"src/nn/lora.c", "lora_backward", "gradients of A and B", stop_pairs},
+    {"src/nn/linear.c", "linear_backward", "the gradient through quantised weights", stop_linear},
+    {"src/nn/optim.c", "optim_step", "clipping and AdamW, the updated adapter", stop_update},
+    {"src/model/adapter_write.c", "adapter_save", "the adapter on disk, as PEFT folder and GGUF", stop_adapter},
+};
 
 int main(int argc, char **argv)
 {
-    const char *mode = argc > 1 ? argv[1] : "";
-
-    if (strcmp(mode, "stops") == 0) {
-        for (size_t i = 0; i < N_STOPS; i++)
-            printf("| %zu | `%s` | `%s` | %s |\n", i + 1, stops[i].file, stops[i].function, stops[i].what);
-        return 0;
-    }
-    showing = strcmp(mode, "show") == 0;
-    making = strcmp(mode, "golden") == 0;
-    read_golden();
-    RUN(set_up);
-    for (size_t i = 0; i < N_STOPS; i++) {
-        test_failed_here = 0;
-        steps[i]();
-        test_failures += test_failed_here;
-        if (test_failed_here)
-            printf("FAIL stop %zu: %s\n", i + 1, test_message);
-        else if (!making)
-            printf("%sok stop %zu, %s\n", showing ? "    " : "", i + 1, stops[i].function);
-    }
-    RUN(tear_down);
-    return TEST_RESULT();
+    return walk_main(argc, argv, stops, sizeof stops / sizeof *stops, set_up, tear_down);
 }
