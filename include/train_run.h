@@ -31,13 +31,14 @@ struct train_run_options {
     uint64_t total_steps, save_every, eval_every; /* every: 0 means only at the end */
     uint64_t patience;                            /* evaluations without improvement before stopping; 0: never */
     int resume;
+    int judge_start;           /* what the run starts from is evaluated, too, and kept when nothing later is better */
     struct progress *progress; /* may be NULL */
     int (*stop)(void);         /* may be NULL; polled between steps */
 };
 
 struct train_run_result {
-    double best; /* evaluation of the parameters that were kept; NaN without evaluation */
-    uint64_t best_step;
+    double best;        /* evaluation of the parameters that were kept; NaN without evaluation */
+    uint64_t best_step; /* 0: what the run started from, or no evaluation */
     double seconds;
 };
 

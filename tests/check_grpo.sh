@@ -70,6 +70,8 @@ grpo whole --epochs 2 --kl-beta 0.01 --prm "$dir/prm" -t 1 --save-every 1 --dev 
 expect 'two passes over nine questions, three a step' '[ $code -eq 0 ] && [ "$(wc -l <"$dir/whole/metrics.csv")" -eq 7 ] &&
     head -n 1 "$dir/whole/metrics.csv" | grep -q "step,loss,reward,reward_std.*kl,entropy,completions/mean_length" &&
     ! silent whole'
+grpo spoilt --epochs 1 --lr 0.5 --dev "$dir/q.jsonl" --eval-every 1
+expect 'keeps what it started from when no step is better' '[ $code -eq 0 ] && grep -q "^best_step 0$" "$dir/out"'
 grpo threads --epochs 2 --kl-beta 0.01 --prm "$dir/prm" -t 3 --save-every 1 --dev "$dir/q.jsonl" --eval-every 2
 expect 'the same on three threads' '[ $code -eq 0 ] && same whole threads'
 tries=0

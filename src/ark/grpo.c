@@ -315,6 +315,7 @@ static enum status run(struct grpo *g, struct model *model, struct diag *diag)
     options.save_every = o->save_every;
     options.eval_every = o->eval_every;
     options.patience = o->patience;
+    options.judge_start = 1;
     options.resume = o->resume;
     options.progress = o->progress;
     options.stop = o->stop;

@@ -14,7 +14,7 @@ struct run {
     struct arena arena;
     char *state_path;
     float *best_params; /* NULL without evaluation */
-    double best, value; /* value: of the last evaluation */
+    double best, value; /* best: NaN before the first evaluation; value: of the last one */
     uint64_t best_step, tokens_before, saved_step;
 };
 
@@ -99,7 +99,7 @@ static int exhausted(const struct run *run)
 {
     uint64_t every = run->options->eval_every, patience = run->options->patience;
 
-    return patience && every && run->best_step && (run->trainer->step - run->best_step) / every >= patience;
+    return patience && every && !isnan(run->best) && (run->trainer->step - run->best_step) / every >= patience;
 }
 
 /* Evaluates and remembers the best parameters. */
@@ -109,7 +109,7 @@ static enum status judge(struct run *run, struct diag *diag)
 
     if (status)
         return status;
-    if (run->best_step == 0 || run->value < run->best) {
+    if (isnan(run->best) || run->value < run->best) {
         run->best = run->value;
         run->best_step = run->trainer->step;
         memcpy(run->best_params, run->trainer->params, run->trainer->n_params * sizeof(float));
@@ -181,13 +181,17 @@ static enum status prepare(struct run *run, struct diag *diag)
         status = diag_fail(diag, STATUS_MEMORY, "training: out of memory");
     if (!status)
         status = take_up(run, diag);
-    return status ? status : open_metrics(run, diag);
+    if (!status)
+        status = open_metrics(run, diag);
+    if (!status && run->options->judge_start && run->hooks->evaluate && run->trainer->step == 0)
+        status = judge(run, diag);
+    return status;
 }
 
 /* The best parameters into the trainer. */
 static void keep_best(struct run *run)
 {
-    if (!run->best_step || run->best_step == run->trainer->step)
+    if (isnan(run->best) || run->best_step == run->trainer->step)
         return;
     memcpy(run->trainer->params, run->best_params, run->trainer->n_params * sizeof(float));
     trainer_refresh(run->trainer);
@@ -196,7 +200,7 @@ static void keep_best(struct run *run)
 enum status train_run(struct trainer *trainer, const struct train_run_options *options, const struct train_hooks *hooks,
                       struct train_run_result *result, struct diag *diag)
 {
-    struct run run = {.trainer = trainer, .options = options, .hooks = hooks, .value = NAN};
+    struct run run = {.trainer = trainer, .options = options, .hooks = hooks, .best = NAN, .value = NAN};
     double started = progress_now();
     enum status status, closed;
 
@@ -213,7 +217,7 @@ enum status train_run(struct trainer *trainer, const struct train_run_options *o
         load(&run, NULL);
     if (!status || status == STATUS_NUMERIC || status == STATUS_STOPPED)
         keep_best(&run);
-    result->best = run.best_step ? run.best : NAN;
+    result->best = run.best;
     result->best_step = run.best_step;
     result->seconds = progress_now() - started;
     arena_free(&run.arena);
