@@ -134,7 +134,7 @@ if [ -e /dev/full ]; then
     expect 'a comparison needs a file' 'refused 2 [-]-compare'
 fi
 mkfifo "$dir/pipe"
-cat "$dir/pipe" >"$dir/piped.jsonl" &
+(sleep 0.3; exec cat "$dir/pipe") >"$dir/piped.jsonl" & # a reader that comes late is waited for
 run eval -m $model -f "$dir/q.jsonl" -o "$dir/pipe" --max-new 4 -q
 wait
 expect 'a named pipe' '[ $code -eq 0 ] && [ "$(lines "$dir/piped.jsonl")" -eq 4 ] && [ ! -e "$dir/pipe.summary.json" ]'

@@ -280,6 +280,16 @@ static enum status stream_prepare(struct file_stream *stream, int resume, struct
     return STATUS_OK;
 }
 
+/* What is there already is read for its last line. A pipe is not: opened for reading, too, it would not wait for a
+ * reader, and what was written before one came would be lost. */
+static int stream_open(const char *path)
+{
+    struct stat info;
+    int pipe = stat(path, &info) == 0 && !S_ISREG(info.st_mode);
+
+    return open(path, (pipe ? O_WRONLY : O_RDWR) | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+}
+
 enum status file_stream_open(struct file_stream *stream, const char *path, int resume, struct diag *diag)
 {
     memset(stream, 0, sizeof *stream);
@@ -290,7 +300,7 @@ enum status file_stream_open(struct file_stream *stream, const char *path, int r
     if (strcmp(path, "-") == 0)
         stream->fd = STDOUT_FILENO;
     else
-        stream->fd = open(path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+        stream->fd = stream_open(path);
     if (stream->fd < 0)
         stream->status = file_error(diag, path, "open", errno);
     else
