@@ -28,8 +28,11 @@ struct ask {
     int truncated;   /* ended by the token limit */
 };
 
-/* An engine that fits beside the model's weights into mem_limit bytes (0: none): options->max_sequences is halved until
- * it does. STATUS_MEMORY when not even one sequence fits. */
+/* Bytes of an engine that with `beside` other bytes fits into mem_limit (0: none): options->max_sequences is halved
+ * until it does, or is 1. */
+size_t ask_fit_engine(const struct config *config, const struct exec *exec, struct engine_options *options,
+                      size_t beside, size_t mem_limit);
+/* Such an engine beside the model's weights. STATUS_MEMORY when not even one sequence fits. */
 enum status ask_open_engine(struct engine **engine, const struct model *model, const struct exec *exec,
                             struct engine_options *options, size_t mem_limit, struct diag *diag);
 

@@ -4,23 +4,30 @@
 #include <string.h>
 #include "generate.h"
 
+size_t ask_fit_engine(const struct config *config, const struct exec *exec, struct engine_options *options,
+                      size_t beside, size_t mem_limit)
+{
+    size_t bytes = engine_plan(config, exec, options).bytes;
+
+    while (mem_limit && beside + bytes > mem_limit && options->max_sequences > 1) {
+        options->max_sequences /= 2;
+        options->n_pages = 0;
+        bytes = engine_plan(config, exec, options).bytes;
+    }
+    return bytes;
+}
+
 enum status ask_open_engine(struct engine **engine, const struct model *model, const struct exec *exec,
                             struct engine_options *options, size_t mem_limit, struct diag *diag)
 {
-    size_t most = mem_limit > model->weight_bytes ? mem_limit - model->weight_bytes : 0;
-    struct engine_plan plan = engine_plan(&model->config, exec, options);
+    size_t all = model->weight_bytes + ask_fit_engine(&model->config, exec, options, model->weight_bytes, mem_limit);
 
-    while (mem_limit && plan.bytes > most && options->max_sequences > 1) {
-        options->max_sequences /= 2;
-        options->n_pages = 0;
-        plan = engine_plan(&model->config, exec, options);
-    }
-    if (mem_limit && plan.bytes > most)
+    if (mem_limit && all > mem_limit)
         return diag_fail(
             diag, STATUS_MEMORY,
             "weights and one sequence of %zu tokens take %.1f MB, more than the limit of %.1f; a smaller -c "
             "would fit",
-            options->context, (double)(plan.bytes + model->weight_bytes) / 1048576.0, (double)mem_limit / 1048576.0);
+            options->context, (double)all / 1048576.0, (double)mem_limit / 1048576.0);
     return engine_create(engine, model, exec, options, diag);
 }
 

@@ -40,6 +40,7 @@ static enum status put_record(struct buffer *line, struct file_writer *out, cons
                               struct diag *diag)
 {
     int has_id = json_get(record->json, "id") != NULL;
+    struct buffer whole = {0};
 
     buffer_clear(line);
     if (!has_id) {
@@ -47,14 +48,10 @@ static enum status put_record(struct buffer *line, struct file_writer *out, cons
         record_put_id(line, record);
         buffer_text(line, record->json->child ? "," : "");
     }
-    {
-        struct buffer whole = {0};
-
-        json_put(&whole, record->json);
-        buffer_append(line, whole.data ? whole.data + !has_id : "", whole.length - (size_t)(!has_id && whole.length));
-        line->failed |= whole.failed;
-        buffer_free(&whole);
-    }
+    json_put(&whole, record->json);
+    buffer_append(line, whole.data ? whole.data + !has_id : "", whole.length - (size_t)(!has_id && whole.length));
+    line->failed |= whole.failed;
+    buffer_free(&whole);
     buffer_byte(line, '\n');
     return line->failed ? distill_no_memory(diag) : file_write(out, line->data, line->length, diag);
 }

@@ -28,6 +28,15 @@ struct example_format distill_format(const struct distill *d)
     return format;
 }
 
+struct backward_options distill_backward(const struct distill_options *o, size_t max_tokens, size_t head_rows)
+{
+    struct backward_options backward = {.max_tokens = max_tokens, .head_rows = head_rows};
+
+    backward.k_type = o->k_type;
+    backward.v_type = o->v_type;
+    return backward;
+}
+
 struct train_options distill_train(const struct distill *d, double lr)
 {
     struct train_options train = d->options->train;
@@ -128,10 +137,7 @@ static enum status run_sft(struct distill *d, const char *traces, const char *na
     options.save_every = o->save_every;
     options.resume = 1;
     options.format = distill_format(d);
-    options.backward.max_tokens = options.format.max_len;
-    options.backward.head_rows = BACKWARD_HEAD_ROWS;
-    options.backward.k_type = o->k_type;
-    options.backward.v_type = o->v_type;
+    options.backward = distill_backward(o, options.format.max_len, BACKWARD_HEAD_ROWS);
     options.train = distill_train(d, o->train.lr);
     options.progress = o->progress;
     options.stop = o->stop;
@@ -231,10 +237,7 @@ static void fill_options(struct distill *d, struct reinforcing *r)
     g->prm = r->prm;
     g->context = (a > b ? a : b) + o->max_new;
     g->max_sequences = o->batch;
-    g->backward.max_tokens = g->context > 1024 ? g->context : 1024;
-    g->backward.head_rows = BACKWARD_HEAD_ROWS;
-    g->backward.k_type = o->k_type;
-    g->backward.v_type = o->v_type;
+    g->backward = distill_backward(o, g->context > 1024 ? g->context : 1024, BACKWARD_HEAD_ROWS);
     g->train = distill_train(d, o->rl_lr);
     g->progress = o->progress;
     g->stop = o->stop;

@@ -50,6 +50,9 @@ const char *distill_left_out(struct distill *d, enum distill_row row);
 /* ,"left_out":"..." */
 void distill_put_left_out(struct buffer *result, const char *reason);
 
+/* Positions of a sequence for a model trained on so many, and the engine for it: distill_plan states what they take. */
+size_t distill_context(const struct distill_options *options, size_t trained);
+struct engine_options distill_engine_options(const struct distill_options *options, size_t context);
 /* Brings a model into memory, in place of the one that is there. */
 enum status distill_use(struct distill *d, const char *path, struct diag *diag);
 enum status distill_engine(struct distill *d, struct engine **engine, struct diag *diag);
@@ -60,6 +63,7 @@ enum status distill_adapter(struct distill *d, struct adapter **adapter, const c
  */
 enum status distill_run_folder(struct distill *d, const char **folder, const char *name, struct diag *diag);
 struct example_format distill_format(const struct distill *d);
+struct backward_options distill_backward(const struct distill_options *options, size_t max_tokens, size_t head_rows);
 struct train_options distill_train(const struct distill *d, double lr);
 enum status distill_fresh(struct distill *d, struct adapter **adapter, int score, struct diag *diag);
 int distill_is_empty(const char *path); /* or not there */

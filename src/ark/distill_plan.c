@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "ask.h"
 #include "distill_parts.h"
 #include "model.h"
 #include "pool.h"
@@ -18,41 +19,28 @@ struct plan {
 
 static enum status measure(struct plan *p, const char *path, struct diag *diag)
 {
-    size_t wanted = 4096 + p->options->max_new, trained;
     enum status status = model_measure(path, &p->config, &p->weights, diag);
 
-    trained = status ? 0 : (size_t)p->config.ctx_len;
-    p->context = p->options->context ? p->options->context : wanted < trained ? wanted : trained;
+    p->context = distill_context(p->options, status ? 0 : (size_t)p->config.ctx_len);
     return status;
 }
 
 /* Of an engine with as many sequences as fit, as ask_open_engine makes it. */
 static size_t engine_bytes(const struct plan *p, size_t beside)
 {
-    struct engine_options options = {.context = p->context, .max_sequences = p->options->batch, .chunk = 256};
-    size_t bytes, limit = p->options->mem_limit;
+    struct engine_options options = distill_engine_options(p->options, p->context);
 
-    options.keep = options.max_sequences;
-    options.k_type = p->options->k_type;
-    options.v_type = p->options->v_type;
-    bytes = engine_plan(&p->config, p->exec, &options).bytes;
-    while (limit && beside + bytes > limit && options.max_sequences > 1) {
-        options.max_sequences /= 2;
-        bytes = engine_plan(&p->config, p->exec, &options).bytes;
-    }
-    return bytes;
+    return ask_fit_engine(&p->config, p->exec, &options, beside, p->options->mem_limit);
 }
 
 static size_t learner_bytes(const struct plan *p, size_t max_tokens, size_t head_rows)
 {
     const struct distill_options *o = p->options;
-    struct backward_options backward = {.max_tokens = max_tokens, .head_rows = head_rows};
+    struct backward_options backward = distill_backward(o, max_tokens, head_rows);
     struct adapter adapter = {.shape = o->shape};
     size_t n = adapter_count(&p->config, &o->shape);
 
     backward.max_spans = o->records < max_tokens ? o->records : max_tokens;
-    backward.k_type = o->k_type;
-    backward.v_type = o->v_type;
     return trainer_bytes(&p->config, &adapter, n, &o->train, &backward, pool_size(p->exec->pool)) +
            2 * n * sizeof(float);
 }

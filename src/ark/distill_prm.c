@@ -115,10 +115,7 @@ static enum status train(struct distill *d, const char *data, struct prm_result 
     options.save_every = o->save_every;
     options.resume = 1;
     options.format = distill_format(d);
-    options.backward.max_tokens = options.format.max_len;
-    options.backward.head_rows = 1;
-    options.backward.k_type = o->k_type;
-    options.backward.v_type = o->v_type;
+    options.backward = distill_backward(o, options.format.max_len, 1);
     options.train = distill_train(d, o->prm_lr);
     options.progress = o->progress;
     options.stop = o->stop;

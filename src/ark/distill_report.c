@@ -241,8 +241,6 @@ static enum status report_set(struct report *r, const struct distill_set *set, i
     int row;
     enum status status = distill_measure(r->d, r->rows, set, diag);
 
-    for (row = 0; row < DISTILL_ROWS && !status; row++)
-        status = distill_measure_dev(r->d, (enum distill_row)row, &r->dev[row], diag);
     for (row = 0; row < DISTILL_ROWS && !status; row++) {
         if (!r->rows[row].there)
             continue;
@@ -270,6 +268,8 @@ static enum status put_all(struct report *r, struct diag *diag)
     buffer_text(&r->json, "{\"v\":1,\"rows\":[");
     put_heads(r);
     put_debate_notes(r);
+    for (int row = 0; row < DISTILL_ROWS && !status; row++)
+        status = distill_measure_dev(r->d, (enum distill_row)row, &r->dev[row], diag);
     for (size_t i = 0; i < r->d->n_sets && !status; i++) {
         status = report_set(r, &r->d->sets[i], &first, diag);
         put_recovered(r, &r->d->sets[i], ROW_DEBATE);

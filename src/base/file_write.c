@@ -284,8 +284,7 @@ static enum status stream_prepare(struct file_stream *stream, int resume, struct
  * reader, and what was written before one came would be lost. */
 static int stream_open(const char *path)
 {
-    struct stat info;
-    int pipe = stat(path, &info) == 0 && !S_ISREG(info.st_mode);
+    int pipe = file_exists(path) && !file_is_regular(path);
 
     return open(path, (pipe ? O_WRONLY : O_RDWR) | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
 }
