@@ -1,23 +1,7 @@
 #!/bin/sh
 # The program as a user meets it, without a model: help, version, usage errors, closed pipes. ARKLET names it.
-arklet=${ARKLET:-./arklet}
-dir=$(mktemp -d) || exit 1
-trap 'rm -rf "$dir"' EXIT
-failed=0
-
-# expect NAME CODE: compares the last run's exit code; further checks are done by the caller
-run() {
-    "$arklet" "$@" >"$dir/out" 2>"$dir/err" </dev/null
-    code=$?
-}
-expect() {
-    if eval "$2"; then
-        echo "ok cli $1"
-    else
-        echo "FAIL cli $1: exit $code, stdout '$(head -n 2 "$dir/out" | tr '\n' ' ')', stderr '$(head -n 2 "$dir/err" | tr '\n' ' ')'"
-        failed=1
-    fi
-}
+suite=cli
+. tests/expect.sh
 one_line() {
     [ ! -s "$dir/out" ] && [ "$(wc -l <"$dir/err")" -eq 1 ]
 }

@@ -1,31 +1,7 @@
 #!/bin/sh
 # Debates as files: import, select and the labels of prm as a user meets them: streams, shards, a killed run, bad records. ARKLET names the program.
-arklet=${ARKLET:-./arklet}
-dir=$(mktemp -d) || exit 1
-trap 'rm -rf "$dir"' EXIT
-failed=0
-
-run() {
-    "$arklet" "$@" >"$dir/out" 2>"$dir/err" </dev/null
-    code=$?
-}
-# expect NAME CONDITION: about the last run
-expect() {
-    if eval "$2"; then
-        echo "ok debates $1"
-    else
-        echo "FAIL debates $1: exit $code, stdout '$(head -c 200 "$dir/out" | head -n 2 | tr '\n' ' ')', stderr '$(head -n 2 "$dir/err" | tr '\n' ' ')'"
-        failed=1
-    fi
-}
-silent() { [ $code -eq 0 ] && [ ! -s "$dir/err" ]; }
-# The last run failed with this exit code, nothing on standard output, and one line that holds all these words.
-refused() {
-    [ $code -eq "$1" ] && [ ! -s "$dir/out" ] && [ "$(wc -l <"$dir/err")" -eq 1 ] || return 1
-    shift
-    for word in "$@"; do grep -q -e "$word" "$dir/err" || return 1; done
-}
-has() { grep -q -e "$1" "$dir/out"; }
+suite=debates
+. tests/expect.sh
 
 # Debates of three agents in two rounds: question i asks for i + 3. Round 0 states wrong sums for two of three agents in
 # every third question, round 1 corrects the first of them.

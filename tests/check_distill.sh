@@ -1,32 +1,16 @@
 #!/bin/sh
 # distill and demo as a user meets them: a teacher that knows sums by heart, a student that knows them less, the whole
 # loop, and runs killed at random moments. ARKLET names the program.
-arklet=${ARKLET:-./arklet}
+suite=distill
+. tests/expect.sh
 model=fixtures/models/qwen3/model.gguf
-dir=$(mktemp -d) || exit 1
-trap 'rm -rf "$dir"' EXIT
-failed=0
 
-run() {
-    "$arklet" "$@" >"$dir/out" 2>"$dir/err" </dev/null
-    code=$?
-}
-# expect NAME CONDITION: about the last run
-expect() {
-    if eval "$2"; then
-        echo "ok distill $1"
-    else
-        echo "FAIL distill $1: exit $code, stdout '$(head -c 200 "$dir/out" | head -n 2 | tr '\n' ' ')', stderr '$(tail -n 2 "$dir/err" | tr '\n' ' ')'"
-        failed=1
-    fi
-}
 # The last run failed with this exit code, nothing on standard output, and a last line that holds all these words.
 refused() {
     [ $code -eq "$1" ] && [ ! -s "$dir/out" ] || return 1
     shift
     for word in "$@"; do tail -n 1 "$dir/err" | grep -q -e "$word" || return 1; done
 }
-has() { grep -q -e "$1" "$dir/out"; }
 
 awk -v q="$dir/q.jsonl" -v t="$dir/t.jsonl" 'BEGIN {
     split("Ann Ben Cat Dan", names)

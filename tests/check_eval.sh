@@ -1,33 +1,10 @@
 #!/bin/sh
 # eval, score and debates of several models as a user meets them, on small models that know a few answers by heart.
 # ARKLET names the program.
-arklet=${ARKLET:-./arklet}
+suite=eval
+. tests/expect.sh
 model=fixtures/models/qwen3/model.gguf
-dir=$(mktemp -d) || exit 1
-trap 'rm -rf "$dir"' EXIT
-failed=0
 
-run() {
-    "$arklet" "$@" >"$dir/out" 2>"$dir/err" </dev/null
-    code=$?
-}
-# expect NAME CONDITION: about the last run
-expect() {
-    if eval "$2"; then
-        echo "ok eval $1"
-    else
-        echo "FAIL eval $1: exit $code, stdout '$(head -c 200 "$dir/out" | head -n 2 | tr '\n' ' ')', stderr '$(head -n 2 "$dir/err" | tr '\n' ' ')'"
-        failed=1
-    fi
-}
-# The last run failed with this exit code, nothing on standard output, and one line that holds all these words.
-refused() {
-    [ $code -eq "$1" ] && [ ! -s "$dir/out" ] && [ "$(wc -l <"$dir/err")" -eq 1 ] || return 1
-    shift
-    for word in "$@"; do grep -q -e "$word" "$dir/err" || return 1; done
-}
-silent() { [ $code -eq 0 ] && [ ! -s "$dir/err" ]; }
-has() { grep -q -e "$1" "$dir/out"; }
 lines() { wc -l <"$1" | tr -d ' '; }
 
 # ---- A student that knows three of four answers by heart, in its own words ----

@@ -1,24 +1,9 @@
 #!/bin/sh
 # grpo as a user meets it: rewards that rise, the modes, the same bytes on other threads and after a kill, lengths, bad
 # input. ARKLET names the program.
-arklet=${ARKLET:-./arklet}
-dir=$(mktemp -d) || exit 1
-trap 'rm -rf "$dir"' EXIT
-failed=0
+suite=grpo
+. tests/expect.sh
 
-expect() {
-    if eval "$2"; then
-        echo "ok grpo $1"
-    else
-        echo "FAIL grpo $1: exit $code, stdout '$(head -n 2 "$dir/out" | tr '\n' ' ')', stderr '$(head -n 2 "$dir/err" | tr '\n' ' ')'"
-        failed=1
-    fi
-}
-refused() {
-    [ $code -eq "$1" ] && [ ! -s "$dir/out" ] && [ "$(wc -l <"$dir/err")" -eq 1 ] || return 1
-    shift
-    for word in "$@"; do grep -q -e "$word" "$dir/err" || return 1; done
-}
 # Sums, and a model that was taught a right and a wrong answer to each: groups then differ within themselves.
 awk -v q="$dir/q.jsonl" -v t="$dir/t.jsonl" -v s="$dir/s.jsonl" 'BEGIN {
     for (a = 1; a <= 9; a++) {
@@ -59,7 +44,7 @@ same() {
 column() {
     awk -F, -v name="$2" 'NR == 1 { for (i = 1; i <= NF; i++) if ($i == name) c = i } NR > 1 { print $c }' "$dir/$1/metrics.csv"
 }
-silent() { # are there rows without a gradient?
+without_gradient() { # are there rows without a gradient?
     column "$1" grad_norm | grep -qx 0
 }
 
@@ -69,7 +54,7 @@ expect "the reward rises (by $rise)" '[ $code -eq 0 ] && awk "BEGIN { exit !($ri
 grpo whole --epochs 2 --kl-beta 0.01 --prm "$dir/prm" -t 1 --save-every 1 --dev "$dir/q.jsonl" --eval-every 2
 expect 'two passes over nine questions, three a step' '[ $code -eq 0 ] && [ "$(wc -l <"$dir/whole/metrics.csv")" -eq 7 ] &&
     head -n 1 "$dir/whole/metrics.csv" | grep -q "step,loss,reward,reward_std.*kl,entropy,completions/mean_length" &&
-    ! silent whole'
+    ! without_gradient whole'
 grpo spoilt --epochs 1 --lr 0.5 --dev "$dir/q.jsonl" --eval-every 1
 expect 'keeps what it started from when no step is better' '[ $code -eq 0 ] && grep -q "^best_step 0$" "$dir/out"'
 grpo threads --epochs 2 --kl-beta 0.01 --prm "$dir/prm" -t 3 --save-every 1 --dev "$dir/q.jsonl" --eval-every 2
@@ -86,13 +71,13 @@ grpo killed --epochs 2 --kl-beta 0.01 --prm "$dir/prm" -t 1 --save-every 1 --dev
 expect 'killed and resumed' '[ $code -eq 0 ] && same whole killed'
 for mode in pure grpo; do
     grpo $mode --mode $mode --steps 2 --kl-beta 0.001 --prm "$dir/prm"
-    expect "mode $mode" '[ $code -eq 0 ] && [ "$(wc -l <"$dir/$mode/metrics.csv")" -eq 3 ] && ! silent $mode && ! same whole $mode'
+    expect "mode $mode" '[ $code -eq 0 ] && [ "$(wc -l <"$dir/$mode/metrics.csv")" -eq 3 ] && ! without_gradient $mode && ! same whole $mode'
 done
 grpo constant --steps 2 --updates-per-rollout 2 --prm "$dir/prm"
 for flags in '--loss sample' '--loss dapo' '--credit vppo' '--credit outcome' '--lambda-p 1' '--kl-beta 0.1' \
     '--clip-eps 0.01 --clip-eps-high 0.01' '--temp 0.8'; do
     grpo other --steps 2 --updates-per-rollout 2 --prm "$dir/prm" $flags
-    expect "$flags" '[ $code -eq 0 ] && ! silent other && ! same constant other'
+    expect "$flags" '[ $code -eq 0 ] && ! without_gradient other && ! same constant other'
     rm -rf "$dir/other"
 done
 grpo kl --steps 2 --kl-beta 0.1
@@ -100,7 +85,7 @@ grpo corrected --steps 2 --kl-beta 0.1 --kl-corrected
 expect "the corrected KL" '[ $code -eq 0 ] && ! same kl corrected'
 # A ratio of 1 in exact arithmetic: no clip, however narrow, can hold in the first update on fresh samples.
 grpo narrow --steps 1 --clip-eps 0 --clip-eps-high 0 --temp 0.7
-expect 'the first update has ratios of exactly 1' '[ $code -eq 0 ] && ! silent narrow && [ "$(column narrow clip_ratio/region_mean)" = 0 ]'
+expect 'the first update has ratios of exactly 1' '[ $code -eq 0 ] && ! without_gradient narrow && [ "$(column narrow clip_ratio/region_mean)" = 0 ]'
 grpo twice --steps 1 --clip-eps 0 --clip-eps-high 0 --temp 0.7 --updates-per-rollout 2
 expect 'the second one has not' '[ $code -eq 0 ] && column twice clip_ratio/region_mean | grep -q "^0[.].*[1-9]"'
 grpo x --epochs 1 --steps 2

@@ -1,29 +1,8 @@
 #!/bin/sh
 # tokenizer and init as a user meets them: from a text to a trained model, and what they refuse. ARKLET names the program.
-arklet=${ARKLET:-./arklet}
-dir=$(mktemp -d) || exit 1
-trap 'rm -rf "$dir"' EXIT
-failed=0
+suite=init
+. tests/expect.sh
 
-run() {
-    "$arklet" "$@" >"$dir/out" 2>"$dir/err" </dev/null
-    code=$?
-}
-# expect NAME CONDITION: about the last run
-expect() {
-    if eval "$2"; then
-        echo "ok init $1"
-    else
-        echo "FAIL init $1: exit $code, stdout '$(head -c 200 "$dir/out" | head -n 2 | tr '\n' ' ')', stderr '$(head -n 2 "$dir/err" | tr '\n' ' ')'"
-        failed=1
-    fi
-}
-# The last run failed with this exit code, nothing on standard output, and one line that holds all these words.
-refused() {
-    [ $code -eq "$1" ] && [ ! -s "$dir/out" ] && [ "$(wc -l <"$dir/err")" -eq 1 ] || return 1
-    shift
-    for word in "$@"; do grep -q -e "$word" "$dir/err" || return 1; done
-}
 quiet_and_done() { [ $code -eq 0 ] && [ ! -s "$dir/out" ] && [ ! -s "$dir/err" ]; }
 
 # ---- A vocabulary ----

@@ -1,31 +1,9 @@
 #!/bin/sh
 # run, logprobs, perplexity and bench as a user meets them, on the small models of fixtures/. ARKLET names the program.
-arklet=${ARKLET:-./arklet}
+suite=run
+. tests/expect.sh
 models=fixtures/models
-dir=$(mktemp -d) || exit 1
-trap 'rm -rf "$dir"' EXIT
-failed=0
 
-run() {
-    "$arklet" "$@" >"$dir/out" 2>"$dir/err" </dev/null
-    code=$?
-}
-# expect NAME CONDITION: about the last run
-expect() {
-    if eval "$2"; then
-        echo "ok run $1"
-    else
-        echo "FAIL run $1: exit $code, stdout '$(head -c 200 "$dir/out" | head -n 2 | tr '\n' ' ')', stderr '$(head -n 2 "$dir/err" | tr '\n' ' ')'"
-        failed=1
-    fi
-}
-# The last run failed with this exit code, nothing on standard output, and one line that holds all these words.
-refused() {
-    [ $code -eq "$1" ] && [ ! -s "$dir/out" ] && [ "$(wc -l <"$dir/err")" -eq 1 ] || return 1
-    shift
-    for word in "$@"; do grep -q -e "$word" "$dir/err" || return 1; done
-}
-silent() { [ $code -eq 0 ] && [ ! -s "$dir/err" ]; }
 same() { cmp -s "$dir/first" "$dir/out"; }
 
 # ---- run ----

@@ -1,30 +1,9 @@
 #!/bin/sh
 # sft, merge and export as a user meets them, and runs killed at random moments. ARKLET names the program.
-arklet=${ARKLET:-./arklet}
+suite=sft
+. tests/expect.sh
 models=fixtures/models
-dir=$(mktemp -d) || exit 1
-trap 'rm -rf "$dir"' EXIT
-failed=0
 
-run() {
-    "$arklet" "$@" >"$dir/out" 2>"$dir/err" </dev/null
-    code=$?
-}
-# expect NAME CONDITION: about the last run
-expect() {
-    if eval "$2"; then
-        echo "ok sft $1"
-    else
-        echo "FAIL sft $1: exit $code, stdout '$(head -c 200 "$dir/out" | head -n 2 | tr '\n' ' ')', stderr '$(head -n 2 "$dir/err" | tr '\n' ' ')'"
-        failed=1
-    fi
-}
-# The last run failed with this exit code, nothing on standard output, and one line that holds all these words.
-refused() {
-    [ $code -eq "$1" ] && [ ! -s "$dir/out" ] && [ "$(wc -l <"$dir/err")" -eq 1 ] || return 1
-    shift
-    for word in "$@"; do grep -q -e "$word" "$dir/err" || return 1; done
-}
 done_well() { [ $code -eq 0 ] && [ -s "$dir/out" ]; }
 
 # ---- Killed at random moments, resumed until done: the bytes of a run that nobody disturbed ----
