@@ -10,6 +10,8 @@
 #include "train_flags.h"
 #include "transcript.h"
 
+#define ROW_LIST "base,teacher,debate,self-debate,answer,self,sampled,rsft,da,rl,pad,da-pad"
+
 static const struct arg run_flags[] = {
     {.name = "file", .alias = "-f", .kind = ARG_TEXT, .value = "QUESTIONS", .help = "questions with answers"},
     {.name = "output", .alias = "-o", .kind = ARG_TEXT, .value = "RUN", .help = "run folder; an existing one goes on"},
@@ -40,7 +42,7 @@ static const struct arg run_flags[] = {
      .kind = ARG_TEXT,
      .value = "LIST",
      .otherwise = "all",
-     .help = "of base,teacher,debate,self-debate,answer,self,sampled,rsft,da,rl,pad,da-pad: what to make and compare"},
+     .help = "of " ROW_LIST ": what to make and compare"},
     {.name = "chat-template", .kind = ARG_TEXT, .value = "NAME", .help = "default: each model's own"},
     {.name = "plain", .kind = ARG_FLAG, .help = "plain text prompts"},
     {.name = "system", .kind = ARG_TEXT, .value = "TEXT", .help = "system message"},
@@ -241,9 +243,7 @@ static int read_rows(struct distill_command *c)
         size_t n = strcspn(at, ",");
 
         if (!distill_row_named(&row, at, n))
-            return usage(
-                c, "--rows",
-                "expected all, or a list of base,teacher,debate,self-debate,answer,self,sampled,rsft,da,rl,pad,da-pad");
+            return usage(c, "--rows", "expected all, or a list of " ROW_LIST);
         c->options.rows |= 1u << row;
         at += n + (at[n] == ',');
     }
