@@ -85,6 +85,39 @@ static void hammering(void)
     pool_destroy(pool);
 }
 
+/* The caller is done first and falls asleep about when the worker leaves: neither may miss the other. The times lie
+ * around the pool's spin of 100 microseconds. Of a worker that never comes the caller takes all after a millisecond. */
+struct outlast {
+    int inside; /* threads at work */
+    int items;
+    double seconds;
+};
+
+static void outlast(void *context, size_t begin, size_t end, int worker)
+{
+    struct outlast *job = context;
+    double start = progress_now(), limit = worker ? job->seconds : 1e-3;
+
+    __atomic_fetch_add(&job->inside, 1, __ATOMIC_SEQ_CST);
+    while (progress_now() - start < limit && (worker || __atomic_load_n(&job->inside, __ATOMIC_SEQ_CST) < 2))
+        ;
+    __atomic_fetch_add(&job->items, (int)(end - begin), __ATOMIC_RELAXED);
+}
+
+static void worker_outlasts_caller(void)
+{
+    int n_jobs = test_quick() ? 10000 : 20000;
+    struct pool *pool;
+
+    CHECK(pool_create(&pool, 2, NULL) == STATUS_OK);
+    for (int i = 0; i < n_jobs && !test_failed_here; i++) {
+        struct outlast job = {0, 0, 80e-6 + 1e-7 * (i * 7919 % 600)};
+        pool_run(pool, outlast, &job, 2, 1);
+        CHECK_MSG(job.items == 2, "job %d: %d items of 2 when it was over", i, job.items);
+    }
+    pool_destroy(pool);
+}
+
 static void create_and_destroy(void)
 {
     for (int i = 0; i < (test_quick() ? 20 : 300); i++) {
@@ -192,6 +225,7 @@ int main(void)
 {
     RUN(every_item_once);
     RUN(hammering);
+    RUN(worker_outlasts_caller);
     RUN(create_and_destroy);
     RUN(same_bits_for_every_thread_count);
     RUN(creation_fails);

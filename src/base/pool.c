@@ -6,7 +6,8 @@
  * Invariants: the job's fields change only while open == 0 and active == 0 counts no worker that saw open == 1. The
  * two sides order "announce myself, then look at the other" with sequentially consistent operations: either the
  * worker sees the job closed, or the caller sees the worker active and waits. So nobody waits for a worker
- * that is still asleep: a job that the caller finishes alone costs no wake-up latency.
+ * that is still asleep: a job that the caller finishes alone costs no wake-up latency. Every announcement is a
+ * read-modify-write: QEMU lets the load of an AArch64 ldar pass the store of a stlr before it.
  * A decode step makes some hundred short calls, so idle workers, and a caller that waits for the last of them, spin for
  * POOL_SPIN seconds before they sleep. A caller that spun on would take the CPU from the very worker it waits for
  * where other programs want it too.
@@ -124,7 +125,7 @@ static void sleep_until_ticket(struct pool *pool, unsigned seen)
 static void sleep_until_idle(struct pool *pool)
 {
     pthread_mutex_lock(&pool->mutex);
-    __atomic_store_n(&pool->caller_sleeps, 1, __ATOMIC_SEQ_CST);
+    __atomic_exchange_n(&pool->caller_sleeps, 1, __ATOMIC_SEQ_CST);
     while (__atomic_load_n(&pool->active, __ATOMIC_SEQ_CST))
         pthread_cond_wait(&pool->idle, &pool->mutex);
     __atomic_store_n(&pool->caller_sleeps, 0, __ATOMIC_SEQ_CST);
@@ -284,7 +285,7 @@ void pool_run(struct pool *pool, pool_work *work, void *context, size_t n_items,
     __atomic_store_n(&pool->open, 1, __ATOMIC_SEQ_CST);
     new_ticket(pool);
     take_grains(pool, 0);
-    __atomic_store_n(&pool->open, 0, __ATOMIC_SEQ_CST);
+    __atomic_exchange_n(&pool->open, 0, __ATOMIC_SEQ_CST);
     while (__atomic_load_n(&pool->active, __ATOMIC_SEQ_CST))
         if (wait_round(pool, &since) > POOL_SPIN)
             sleep_until_idle(pool);
