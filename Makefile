@@ -233,8 +233,7 @@ fuzz-replay: $(REPLAYS)
 install: all
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/arklet
 	install -m 755 $(BUILD)/arklet $(DESTDIR)$(PREFIX)/bin/arklet
-	cp -R fixtures/. $(DESTDIR)$(PREFIX)/share/arklet/
-	rm -rf $(DESTDIR)$(PREFIX)/share/arklet/base
+	cp -R fixtures/demo $(DESTDIR)$(PREFIX)/share/arklet/
 
 format:
 	clang-format -i $(wildcard include/*.h quant/*.[ch] src/*/*.[ch] tests/*.[ch] tests/*/*.[ch])

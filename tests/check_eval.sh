@@ -61,6 +61,8 @@ expect 'the samples of a vote are the first answers of a debate' '[ "$(lines "$d
 run eval --from "$dir/d.jsonl" --compare "$dir/e.jsonl" --process
 expect 'without a model' 'silent && has "^joined .* 4$" && has "^equations_true "'
 printf '{"id":"x","correct":true}\n{"id":"a","correct":false}\n' >"$dir/other.jsonl"
+ask "$dir/early.jsonl" --compare "$dir/none.jsonl"
+expect 'answers to compare with are looked for first' 'refused 1 none.jsonl && [ ! -e "$dir/early.jsonl" ]'
 run eval --from "$dir/e.jsonl" --compare "$dir/other.jsonl"
 expect 'questions in one alone are counted' 'silent && has "^joined  *1.0000 .* 1$" && has "^other  *0.0000 " && has "^not joined: 3 here, 1 there$" &&
     has "right here alone 1, there alone 0, of 1"'

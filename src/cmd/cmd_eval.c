@@ -238,8 +238,6 @@ static enum status put_outcomes(struct eval_command *c, const char *path, struct
     c->outcomes.process = args_flag(&c->args, "process");
     status = outcomes_read(&c->outcomes, path, diag);
     if (!status && other)
-        status = outcomes_read(&c->other, other, diag);
-    if (!status && other)
         status = outcomes_compare(comparison, &c->outcomes, &c->other, diag);
     if (!status && other && c->comparison.n == 0)
         status = diag_fail(diag, STATUS_FORMAT, "%s: expected questions of %s, found no id in common", other, path);
@@ -261,6 +259,15 @@ static int report(struct eval_command *c)
     if (!from && !summary_possible(path))
         return 0;
     return put_outcomes(c, path, &diag) ? cmd_fail(&diag) : 0;
+}
+
+/* Before hours of answering, not after: the answers to compare with are there and can be read. */
+static int read_other(struct eval_command *c)
+{
+    const char *other = args_text(&c->args, "compare");
+    struct diag diag;
+
+    return other && outcomes_read(&c->other, other, &diag) ? cmd_fail(&diag) : -1;
 }
 
 /* Sampled unless --temp says something: a vote over equal answers says nothing. */
@@ -287,6 +294,8 @@ int cmd_eval(int argc, char **argv)
     code = args_parse(&c->args, &c->spec, argc, argv);
     if (code < 0)
         code = check_flags(&c->args);
+    if (code < 0)
+        code = read_other(c);
     if (code < 0 && !args_text(&c->args, "from")) {
         code = default_temperature(c);
         if (code < 0)
