@@ -2,7 +2,7 @@
  *
  * A record is a JSON object; the file is JSON Lines, one JSON array, or a member-wise object (json_stream.h). Memory:
  * one record. Its id is its own `id _id ID idx uuid unique_id`, the first that is a string or a number, else
- * "<file stem>:<0-based index>". Messages begin with "<file>:<line>: ". */
+ * "<file stem>:<0-based index>". One with a "v" other than 1 is refused. Messages begin with "<file>:<line>: ". */
 #ifndef ARKLET_RECORD_H
 #define ARKLET_RECORD_H
 

@@ -212,6 +212,8 @@ static void bad_records(void)
     } table[] = {
         {"{\"s\":\"x\"}\n{\"s\":5}\n{\"s\":\"y\"}\n", ":2: \"s\": expected a string, found a number", 3, 1},
         {"{\"s\":\"x\"}\n{\"t\":5}\n", ":2: \"s\": expected a string, found nothing", 2, 1},
+        {"{\"s\":\"x\",\"v\":1}\n{\"v\":2,\"s\":\"y\"}\n{\"v\":\"b\",\"s\":\"z\"}\n",
+         ":2: \"v\": expected records of version 1, found 2", 2, 1},
         {"{\"s\":\"x\"}\n[1]\n{\"s\":\"y\"}", ":2: expected an object, found an array", 2, 1},
         {"{\"s\":\"x\"}\n{\"s\":\n{\"s\":\"y\"}\n", ":2: column 6: expected", 2, 1},
         {"{\"s\":\"x\"}\n{\"s\":\"to", ":2: column", 1, 1},

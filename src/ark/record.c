@@ -162,6 +162,16 @@ enum status record_open(struct record_reader *reader, const char *path, const st
     return STATUS_OK;
 }
 
+/* Records of a later version may mean something else. Foreign ones have no "v", or one that is no number. */
+static enum status check_version(const struct record *record, struct diag *diag)
+{
+    const struct json *v = json_get(record->json, "v");
+
+    if (!v || v->type != JSON_NUMBER || v->number == 1)
+        return STATUS_OK;
+    return record_fail(record, STATUS_UNSUPPORTED, diag, "\"v\": expected records of version 1, found %s", v->text);
+}
+
 static enum status parse_record(struct record_reader *reader, const char *text, size_t length, struct diag *diag)
 {
     struct record *record = &reader->record;
@@ -182,6 +192,8 @@ static enum status parse_record(struct record_reader *reader, const char *text, 
         status =
             record_fail(record, STATUS_FORMAT, diag, "expected an object, found %s", record_type_name(record->json));
     }
+    if (!status && !reader->stream.key)
+        status = check_version(record, diag);
     if (!status)
         status = set_id(reader, record, diag);
     if (!status)
