@@ -123,22 +123,6 @@ void distill_put_left_out(struct buffer *result, const char *reason)
 
 /* ---- The model in memory ---- */
 
-size_t distill_context(const struct distill_options *o, size_t trained)
-{
-    size_t usual = 4096 + o->max_new;
-
-    return o->context ? o->context : usual < trained ? usual : trained;
-}
-
-struct engine_options distill_engine_options(const struct distill_options *o, size_t context)
-{
-    struct engine_options options = {.context = context, .max_sequences = o->batch, .chunk = 256, .keep = o->batch};
-
-    options.k_type = o->k_type;
-    options.v_type = o->v_type;
-    return options;
-}
-
 enum status distill_use(struct distill *d, const char *path, struct diag *diag)
 {
     const struct distill_options *o = d->options;
@@ -152,13 +136,13 @@ enum status distill_use(struct distill *d, const char *path, struct diag *diag)
     if (status)
         return status;
     d->model_path = path;
-    d->context = distill_context(o, (size_t)d->model->config.ctx_len);
-    return prompt_style_open(&d->style, &d->chat, d->model, o->chat_template, o->plain, o->system, diag);
+    status = prompt_style_open(&d->style, &d->chat, d->model, o->chat_template, o->plain, o->system, diag);
+    return status ? status : distill_measure_lengths(d, &d->lengths, &d->style, (size_t)d->model->config.ctx_len, diag);
 }
 
-enum status distill_engine(struct distill *d, struct engine **engine, struct diag *diag)
+enum status distill_engine(struct distill *d, struct engine **engine, size_t context, struct diag *diag)
 {
-    struct engine_options options = distill_engine_options(d->options, d->context);
+    struct engine_options options = distill_engine_options(d->options, &d->lengths, context);
 
     return ask_open_engine(engine, d->model, &d->exec, &options, d->options->mem_limit, diag);
 }

@@ -255,11 +255,12 @@ enum status distill_hold(struct distill *d, const char *questions, const char *o
 {
     const struct distill_options *o = d->options;
     struct debate_agent list[DEBATE_MAX_AGENTS];
-    struct debate_speaker speaker = {NULL, d->model, d->context};
+    struct debate_speaker speaker = {NULL, d->model, rounds > 1 ? d->lengths.debate : d->lengths.solve};
     struct debate_options options = {.agents = list, .n_agents = agents, .rounds = rounds, .max_new = o->max_new};
     struct debate_summary summary = {0};
     struct file_stream out;
-    enum status status = questions && output ? distill_engine(d, &speaker.engine, diag) : distill_no_memory(diag),
+    enum status status = questions && output ? distill_engine(d, &speaker.engine, speaker.context, diag)
+                                             : distill_no_memory(diag),
                 closed;
 
     if (status)

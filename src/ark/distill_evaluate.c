@@ -33,9 +33,10 @@ static enum status answer(struct distill *d, const struct adapter *adapter, cons
                           size_t samples, struct diag *diag)
 {
     const struct distill_options *o = d->options;
-    struct evaluate_options options = {.context = d->context, .style = d->style, .adapters = &adapter};
+    struct evaluate_options options = {.context = d->lengths.solve, .style = d->style, .adapters = &adapter};
     struct file_stream out;
-    enum status status = output ? distill_engine(d, &options.engine, diag) : distill_no_memory(diag), closed;
+    enum status status = output ? distill_engine(d, &options.engine, options.context, diag) : distill_no_memory(diag),
+                closed;
 
     if (status)
         return status;

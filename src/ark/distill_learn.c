@@ -24,7 +24,7 @@ struct example_format distill_format(const struct distill *d)
     struct example_format format = {.tokenizer = d->style.tokenizer, .chat = d->style.chat};
 
     format.chat_options = d->style.chat_options;
-    format.max_len = d->options->max_len < d->context ? d->options->max_len : d->context;
+    format.max_len = d->options->max_len < d->lengths.most ? d->options->max_len : d->lengths.most;
     return format;
 }
 
@@ -180,19 +180,22 @@ struct reinforcing {
 static enum status read_tasks(struct distill *d, struct reinforcing *r, struct diag *diag)
 {
     struct grpo_questions *q = &r->questions;
+    struct engine_options rollouts, dev;
     enum status status;
 
+    distill_reinforcing(d, &d->model->config, d->model->weight_bytes, &rollouts, &dev);
     q->style = d->style;
     q->max_new = d->options->max_new;
-    q->longest = d->context > q->max_new ? d->context - q->max_new : 1;
+    q->longest = d->lengths.most > q->max_new ? d->lengths.most - q->max_new : 1;
     status = grpo_questions_read(q, &q->train, d->train, d->options->kind, diag);
     if (!status && d->dev)
         status = grpo_questions_read(q, &q->dev, d->dev, d->options->kind, diag);
     if (!status && q->train.n_dropped)
         distill_say(d, "distill: warning: %zu questions are too long for the context and were left out",
                     q->train.n_dropped);
+    r->options.max_sequences = rollouts.max_sequences;
     if (!status && q->dev.n)
-        status = distill_engine(d, &q->dev_engine, diag);
+        status = engine_create(&q->dev_engine, d->model, &d->exec, &dev, diag);
     return status;
 }
 
@@ -236,8 +239,7 @@ static void fill_options(struct distill *d, struct reinforcing *r)
     g->tokenizer = d->style.tokenizer;
     g->prm = r->prm;
     g->context = (a > b ? a : b) + o->max_new;
-    g->max_sequences = o->batch;
-    g->backward = distill_backward(o, g->context > 1024 ? g->context : 1024, BACKWARD_HEAD_ROWS);
+    g->backward = distill_backward(o, distill_pass(g->context), BACKWARD_HEAD_ROWS);
     g->train = distill_train(d, o->rl_lr);
     g->progress = o->progress;
     g->stop = o->stop;

@@ -13,6 +13,14 @@ struct distill_set { /* questions to evaluate on */
     const char *name, *path;
 };
 
+/* In tokens of one model; distill_lengths.c. */
+struct distill_lengths {
+    size_t most;      /* positions that a sequence may have at most; the others are no more */
+    size_t solve;     /* of the longest question alone with its answer */
+    size_t debate;    /* of the longest question with all agents' last answers and a new one */
+    size_t questions; /* of the set that has most */
+};
+
 struct distill {
     const struct distill_options *options;
     struct exec exec;
@@ -26,7 +34,7 @@ struct distill {
     const char *model_path;
     struct chat_template chat;
     struct prompt_style style;
-    size_t context;
+    struct distill_lengths lengths;
 };
 
 /* "<folder>/<formatted>", in the run's arena; NULL without memory. */
@@ -50,12 +58,22 @@ const char *distill_left_out(struct distill *d, enum distill_row row);
 /* ,"left_out":"..." */
 void distill_put_left_out(struct buffer *result, const char *reason);
 
-/* Positions of a sequence for a model trained on so many, and the engine for it: distill_plan states what they take. */
-size_t distill_context(const struct distill_options *options, size_t trained);
-struct engine_options distill_engine_options(const struct distill_options *options, size_t context);
+/* What the questions need of a model with these prompts that was trained on so many positions. */
+enum status distill_measure_lengths(struct distill *d, struct distill_lengths *lengths,
+                                    const struct prompt_style *style, size_t trained, struct diag *diag);
+/* An engine for sequences of one of these lengths, as many as can be in work at once. */
+struct engine_options distill_engine_options(const struct distill_options *options,
+                                             const struct distill_lengths *lengths, size_t context);
+size_t distill_label_context(const struct distill_options *options,
+                             const struct distill_lengths *lengths); /* of Monte-Carlo labels */
+size_t distill_pass(size_t context);                                 /* tokens of a learner's pass over rollouts */
+/* The engines of reinforcement, of rollouts and of dev questions, so that all of it fits into mem_limit if it can; the
+ * bytes that it takes beside the weights. */
+size_t distill_reinforcing(const struct distill *d, const struct config *config, size_t weights,
+                           struct engine_options *rollouts, struct engine_options *dev);
 /* Brings a model into memory, in place of the one that is there. */
 enum status distill_use(struct distill *d, const char *path, struct diag *diag);
-enum status distill_engine(struct distill *d, struct engine **engine, struct diag *diag);
+enum status distill_engine(struct distill *d, struct engine **engine, size_t context, struct diag *diag);
 /* The adapter that a row trained, for the model in memory. */
 enum status distill_adapter(struct distill *d, struct adapter **adapter, const char *name, struct diag *diag);
 

@@ -1,4 +1,5 @@
-/* distill_plan.c - what the stages take in memory, from the models' headers, before anything is loaded.
+/* distill_plan.c - what the stages take in memory, from the models' headers, their tokenizers and the questions, before
+ * any weights are loaded.
  *
  * Leaves out what grows with the questions in memory: 4 bytes a prompt token in reinforcement. */
 #include <stdio.h>
@@ -9,26 +10,44 @@
 #include "model.h"
 #include "pool.h"
 #include "prm.h"
+#include "step_labels.h"
 
 struct plan {
+    struct distill d; /* as the run will have it: no model yet */
     const struct distill_options *options;
     const struct exec *exec;
     struct config config;
-    size_t weights, context;
+    struct distill_lengths lengths;
+    size_t weights;
 };
 
 static enum status measure(struct plan *p, const char *path, struct diag *diag)
 {
+    const struct distill_options *o = p->options;
+    struct model model = {0}; /* what prompts take of one */
+    struct chat_template chat;
+    struct prompt_style style;
+    struct buffer name = {0};
     enum status status = model_measure(path, &p->config, &p->weights, diag);
 
-    p->context = distill_context(p->options, status ? 0 : (size_t)p->config.ctx_len);
+    buffer_text(&name, path);
+    model.path = name.data;
+    if (!status)
+        status = name.failed ? distill_no_memory(diag) : tokenizer_load(&model.tokenizer, path, diag);
+    if (!status)
+        status = prompt_style_open(&style, &chat, &model, o->chat_template, o->plain, o->system, diag);
+    if (!status)
+        status = distill_measure_lengths(&p->d, &p->lengths, &style, (size_t)p->config.ctx_len, diag);
+    p->d.lengths = p->lengths;
+    tokenizer_free(model.tokenizer);
+    buffer_free(&name);
     return status;
 }
 
 /* Of an engine with as many sequences as fit, as ask_open_engine makes it. */
-static size_t engine_bytes(const struct plan *p, size_t beside)
+static size_t engine_bytes(const struct plan *p, size_t context, size_t beside)
 {
-    struct engine_options options = distill_engine_options(p->options, p->context);
+    struct engine_options options = distill_engine_options(p->options, &p->lengths, context);
 
     return ask_fit_engine(&p->config, p->exec, &options, beside, p->options->mem_limit);
 }
@@ -63,26 +82,74 @@ static enum status tell(const struct plan *p, const char *stage, size_t work, st
     return STATUS_OK;
 }
 
-enum status distill_plan(const struct distill_options *o, const struct exec *exec, struct diag *diag)
+static size_t larger(size_t a, size_t b)
 {
-    struct plan p = {.options = o, .exec = exec};
-    size_t max_len, rl;
-    enum status status = measure(&p, o->teacher, diag);
+    return a > b ? a : b;
+}
+
+/* An adapter in memory, with the copy it computes with. */
+static size_t adapter_bytes(const struct plan *p)
+{
+    const struct adapter_shape *shape = &p->options->shape;
+
+    return adapter_count(&p->config, shape) * sizeof(float) + adapter_copy_bytes(&p->config, shape);
+}
+
+/* Labels come before training: the larger of the two. */
+static size_t reward_model_bytes(const struct plan *p, size_t max_len)
+{
+    const struct distill_options *o = p->options;
+    size_t training = learner_bytes(p, max_len, 1);
+
+    return o->labels & STEP_LABELS_MC
+               ? larger(training, engine_bytes(p, distill_label_context(o, &p->lengths), p->weights))
+               : training;
+}
+
+size_t distill_reinforcing(const struct distill *d, const struct config *config, size_t weights,
+                           struct engine_options *rollouts, struct engine_options *dev)
+{
+    const struct distill_options *o = d->options;
+    struct plan p = {.options = o, .exec = &d->exec, .config = *config, .lengths = d->lengths, .weights = weights};
+    size_t context = d->lengths.solve, all = learner_bytes(&p, distill_pass(context), BACKWARD_HEAD_ROWS);
+
+    *rollouts = *dev = distill_engine_options(o, &d->lengths, context);
+    rollouts->max_sequences = o->batch < o->prompts * o->group ? o->batch : o->prompts * o->group;
+    all += adapter_bytes(&p) + step_scorer_bytes(config, context, o->k_type, o->v_type);
+    all += ask_fit_engine(config, p.exec, rollouts, weights + all, o->mem_limit);
+    return all + ask_fit_engine(config, p.exec, dev, weights + all, o->mem_limit);
+}
+
+static enum status tell_student(const struct plan *p, struct diag *diag)
+{
+    const struct distill_options *o = p->options;
+    struct engine_options rollouts, dev;
+    size_t max_len = o->max_len < p->lengths.most ? o->max_len : p->lengths.most;
+    size_t longest = o->rows >> ROW_SELF_DEBATE & 1 ? p->lengths.debate : p->lengths.solve;
+    enum status status = tell(p, "fine-tuning", learner_bytes(p, max_len, BACKWARD_HEAD_ROWS), diag);
 
     if (!status)
-        status = tell(&p, "debates, teacher", engine_bytes(&p, p.weights), diag);
+        status = tell(p, "reward model", reward_model_bytes(p, max_len), diag);
+    if (!status)
+        status = tell(p, "reinforcement", distill_reinforcing(&p->d, &p->config, p->weights, &rollouts, &dev), diag);
+    return status ? status
+                  : tell(p, "evaluation", adapter_bytes(p) + engine_bytes(p, longest, p->weights + adapter_bytes(p)),
+                         diag);
+}
+
+enum status distill_plan(const struct distill_options *o, const struct exec *exec, struct diag *diag)
+{
+    struct plan p = {.d = {.options = o, .exec = *exec}, .options = o, .exec = exec};
+    enum status status;
+
+    arena_init(&p.d.arena, "plan", 0);
+    status = measure(&p, o->teacher, diag);
+    if (!status)
+        status = tell(&p, "debates, teacher", engine_bytes(&p, p.lengths.debate, p.weights), diag);
     if (!status)
         status = measure(&p, o->student, diag);
-    max_len = status || o->max_len < p.context ? o->max_len : p.context;
     if (!status)
-        status = tell(&p, "fine-tuning", learner_bytes(&p, max_len, BACKWARD_HEAD_ROWS), diag);
-    if (!status)
-        status = tell(&p, "reward model", learner_bytes(&p, max_len, 1), diag);
-    if (!status) {
-        rl = learner_bytes(&p, p.context > 1024 ? p.context : 1024, BACKWARD_HEAD_ROWS) +
-             step_scorer_bytes(&p.config, 1024, o->k_type, o->v_type);
-        /* the engine of the rollouts and that of the dev questions */
-        status = tell(&p, "reinforcement", rl + 2 * engine_bytes(&p, p.weights + rl), diag);
-    }
-    return status ? status : tell(&p, "evaluation", engine_bytes(&p, p.weights), diag);
+        status = tell_student(&p, diag);
+    arena_free(&p.d.arena);
+    return status;
 }

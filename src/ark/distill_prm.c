@@ -64,14 +64,14 @@ static enum status label(struct distill *d, const char *debates, const char *out
     enum status status = debates && output ? file_count_lines(&options.skip, output, diag) : distill_no_memory(diag);
     enum status closed;
 
-    options.context = d->context;
+    options.context = distill_label_context(o, &d->lengths);
     options.max_new = o->max_new;
     options.temperature = o->sampling.temperature;
     options.seed = o->sampling.seed;
     options.progress = o->progress;
     options.stop = o->stop;
     if (!status && (o->labels & STEP_LABELS_MC))
-        status = distill_engine(d, &options.engine, diag);
+        status = distill_engine(d, &options.engine, options.context, diag);
     if (!status)
         status = file_stream_open(&out, output, 1, diag);
     if (!status) {
