@@ -53,11 +53,12 @@ static void coefficients(void *context, size_t first, size_t n, const float *log
     for (i = 0; i < n; i++) {
         const struct grpo_sample *s = g->owner[first + i];
         size_t t = g->index[first + i];
-        struct grpo_token token = {
-            (double)logprob[i], (double)s->rollout.logprobs[t], NAN, s->ratio_log, s->advantage[t],
-            s->rollout.n_tokens};
+        struct grpo_token token = {(double)logprob[i], 0, NAN, s->ratio_log, s->advantage[t], s->rollout.n_tokens};
         struct grpo_term term;
 
+        if (g->renew)
+            s->rollout.logprobs[t] = logprob[i];
+        token.old = (double)s->rollout.logprobs[t];
         if (g->objective.loss != GRPO_LOSS_SEQUENCE)
             token.log_ratio = token.logp - token.old;
         if (s->reference)
@@ -108,7 +109,7 @@ static void sum_ratios(struct grpo *g, size_t n)
 
     for (i = 0; i < n; i++)
         g->owner[i]->ratio_log = 0;
-    for (i = 0; i < n; i++)
+    for (i = 0; i < n && !g->renew; i++)
         g->owner[i]->ratio_log += (double)g->logprobs[i] - (double)g->owner[i]->rollout.logprobs[g->index[i]];
 }
 
@@ -142,8 +143,9 @@ static enum status train_group(struct grpo *g, struct grpo_group *group, struct 
     return status;
 }
 
-/* When the sampling temperature is not 1, the old log-probabilities are those at that temperature. */
-static enum status renew_old(struct grpo *g, struct grpo_group *group, struct diag *diag)
+/* The sampler's log-probabilities are those at temperature 1. Mode pure wants them at the sampling temperature before
+ * the first update: its KL is part of the reward. */
+enum status grpo_renew_old(struct grpo *g, struct grpo_group *group, struct diag *diag)
 {
     struct backward *b = g->trainer->backward;
     enum status status = STATUS_OK;
@@ -185,7 +187,7 @@ static enum status update(struct grpo *g, struct diag *diag)
 static enum status grpo_step(void *context, struct diag *diag)
 {
     struct grpo *g = context;
-    size_t updates = g->options->updates_per_rollout, u, i;
+    size_t updates = g->options->updates_per_rollout, u;
     uint64_t step = g->trainer->step;
     double began;
     enum status status;
@@ -195,12 +197,11 @@ static enum status grpo_step(void *context, struct diag *diag)
     clear_sums(g);
     status = grpo_collect(g, step, diag);
     began = progress_now();
-    for (i = 0; i < g->n_groups && !status && g->options->temperature != 1; i++)
-        status = renew_old(g, &g->groups[i], diag);
     if (!status && g->n_groups == 0)
         trainer_skip_step(g->trainer);
     for (u = 0; u < updates && g->n_groups && !status; u++) {
         g->trainer->step = step; /* all updates of a step share its learning rate and number */
+        g->renew = u == 0 && g->options->temperature != 1;
         status = update(g, diag);
     }
     g->result->train_seconds += progress_now() - began;

@@ -297,6 +297,8 @@ enum status grpo_collect(struct grpo *g, uint64_t step, struct diag *diag)
             status = judge_group(g, &group, diag);
             if (!status)
                 status = refer(g, &group, diag);
+            if (!status && g->reference && o->mode == GRPO_PURE && o->temperature != 1)
+                status = grpo_renew_old(g, &group, diag);
             if (!status)
                 status = advantages_of(g, &group, diag);
             if (status)

@@ -49,10 +49,15 @@ struct grpo {
     struct grpo_objective objective; /* of the running update */
     /* sums of the running step, for metrics */
     double reward, reward_deviation, prm_reward, right, kl, entropy, length, truncated, clipped, n_positions, loss;
+    int renew; /* the first update at a temperature other than 1: its log-probabilities are the old ones */
     double evaluated;
 };
 
 /* Groups with signal for a step, at most `prompts` of them, judged and with their advantages. */
 enum status grpo_collect(struct grpo *g, uint64_t step, struct diag *diag);
+
+/* The old log-probabilities of a group at the sampling temperature, by a pass through the trainer (masked samples
+ * keep theirs). */
+enum status grpo_renew_old(struct grpo *g, struct grpo_group *group, struct diag *diag);
 
 #endif
