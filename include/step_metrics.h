@@ -5,7 +5,8 @@
  * Measures:
  *   auc               area under the ROC curve over all labelled steps; auc_first: over those up to a first error
  *   first-error F1    harmonic mean of two shares (ProcessBench, Zheng et al. 2024, arXiv 2412.06559): of the solutions
- *                     with an error those whose first one is named, of those without those where none is named
+ *                     with an error those whose first one is named, of those without those where none is named.
+ *                     At a fixed threshold; and, as ProcessBench does for scores, at one fitted to other questions
  *   calibration       expected calibration error over ten equal bins (b/10, (b+1)/10] of p = (score + 1) / 2 (Guo et
  *                     al. 2017, eq. 3), and the Brier score
  *   best of n         of questions with several solutions the share where the best-scored one is right, beside the mean
@@ -66,7 +67,8 @@ struct step_report {
     double found_error, found_none;   /* the two shares */
     double first_error_f1;
     double best_threshold, best_f1; /* the threshold that would have been best on these very solutions */
-    size_t solutions;               /* of known correctness */
+    double fitted_f1; /* each half of the questions judged at the threshold that is best for the other half */
+    size_t solutions; /* of known correctness */
     double solution_auc;
     size_t questions;                      /* with several solutions of known correctness */
     double solutions_each;                 /* of these questions, on average */

@@ -87,6 +87,13 @@ done
 (distill whole --lr 1e-3 >"$dir/out" 2>"$dir/err")
 code=$?
 expect 'another configuration' 'refused 1 config.txt "lr = 5e-3" "lr = 1e-3"'
+# At a low temperature the samples, and the policy that learns from them, are surer.
+(distill cool --rows base,rl --rl-temp 0.2 --vote 1 -q >"$dir/out" 2>"$dir/err")
+code=$?
+entropy() {
+    awk -F, 'NR == 1 { for (i = 1; i <= NF; i++) if ($i == "entropy") n = i } NR == 2 { print $n }' "$dir/$1/rl/metrics.csv"
+}
+expect 'a temperature of reinforcement' '[ $code -eq 0 ] && awk "BEGIN { exit !($(entropy cool) < $(entropy whole) / 2) }"'
 (distill small --mem-limit 600K >"$dir/out" 2>"$dir/err")
 code=$?
 expect 'a memory limit' 'refused 1 "more than the limit"'

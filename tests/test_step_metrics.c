@@ -75,6 +75,27 @@ static void first_errors_by_hand(void)
     step_metrics_free(&m);
 }
 
+/* Questions 1 and 3 are one half, 2 and 4 the other. Of a half with an error found in (low, .9] and a right solution
+ * whose lowest score is `none`, the best threshold is `none`: both are named there. Half 1: (-.4, .9] and .1, half 2:
+ * (-.3, .9] and 0. At .1 half 2 has its error alone, at 0 half 1 has both: errors 2/2, none 1/2. */
+static void thresholds_of_the_other_half(void)
+{
+    static const double error1[] = {.9, -.4}, error2[] = {.9, -.3}, none1[] = {.1}, none2[] = {0};
+    static const int wrong[] = {1, 0}, right[] = {1};
+    struct step_metrics m = {0};
+    struct step_report r;
+
+    add(&m, error1, wrong, 2, -1, 1);
+    add(&m, error2, wrong, 2, -1, 2);
+    add(&m, none1, right, 1, -1, 3);
+    CHECK(step_metrics_report(&r, &m, 0, &diag) == STATUS_OK);
+    CHECK(near(r.best_f1, 1) && isnan(r.fitted_f1)); /* the second half has no right solution */
+    add(&m, none2, right, 1, -1, 4);
+    CHECK(step_metrics_report(&r, &m, 0, &diag) == STATUS_OK);
+    CHECK_MSG(near(r.best_f1, 1) && near(r.fitted_f1, 2.0 / 3), "%g %g", r.best_f1, r.fitted_f1);
+    step_metrics_free(&m);
+}
+
 /* Two bins: p = .1 twice with one right, p = .75 (score .5) four times with four right:
  * ece = (|.2 - 1| + |3 - 4|) / 6 = .3; brier = (.01 + .81 + 4 / 16) / 6. */
 static void calibration_by_hand(void)
@@ -227,6 +248,7 @@ int main(void)
 {
     RUN(steps_by_hand);
     RUN(first_errors_by_hand);
+    RUN(thresholds_of_the_other_half);
     RUN(calibration_by_hand);
     RUN(bin_edges);
     RUN(best_of_n_by_hand);

@@ -225,7 +225,7 @@ static void fill_options(struct distill *d, struct reinforcing *r)
     g->group = o->group;
     g->prompts = o->prompts;
     g->max_new = o->max_new;
-    g->temperature = 1;
+    g->temperature = o->rl_temperature;
     g->clip_eps = 0.2;
     g->clip_eps_high = 0.28;
     g->updates_per_rollout = 1;

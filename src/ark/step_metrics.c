@@ -15,8 +15,8 @@
 #define LABEL_UP_TO_ERR 2
 
 struct step_interval {
-    double low, high; /* right at thresholds in (low, high] */
-    int with_error;
+    double low, high;     /* right at thresholds in (low, high] */
+    int with_error, half; /* half: 0 or 1, by the question */
 };
 
 struct step_question {
@@ -123,10 +123,16 @@ static enum status add_steps(struct step_metrics *m, const struct step_solution 
     return STATUS_OK;
 }
 
+/* The half of all questions that one belongs to. */
+static int half_of(uint64_t question)
+{
+    return (int)(question * 0x9E3779B97F4A7C15u >> 63);
+}
+
 static enum status add_interval(struct step_metrics *m, const struct step_solution *s, size_t first_error,
                                 struct diag *diag)
 {
-    struct step_interval interval = {-INFINITY, INFINITY, first_error < s->n_steps};
+    struct step_interval interval = {-INFINITY, INFINITY, first_error < s->n_steps, half_of(s->question)};
     void *intervals = m->intervals;
     int fits = grow(&intervals, sizeof *m->intervals, NULL, 0, m->n_intervals, &m->room_intervals);
 
@@ -337,49 +343,87 @@ static size_t below(const double *ascending, size_t n, double x)
     return low;
 }
 
+/* A threshold, and the first-error F1 that it has. */
+struct fit {
+    double threshold, f1;
+    size_t with_error, without_error;
+};
+
 /* Raising the threshold to the next upper end loses nothing, so the best one is an upper end (1 above all scores). */
-static void search_threshold(struct step_report *r, double *lows, double *highs, double *nones, size_t n_errors,
-                             size_t n_nones)
+static void search_threshold(struct fit *fit, double *lows, double *highs, double *nones, size_t n_errors)
 {
+    size_t n_nones = fit->without_error;
+
     qsort(lows, n_errors, sizeof *lows, compare_doubles);
     qsort(highs, n_errors, sizeof *highs, compare_doubles);
     qsort(nones, n_nones, sizeof *nones, compare_doubles);
     for (size_t i = 0; i < n_errors + n_nones; i++) {
         double t = i < n_errors ? highs[i] : nones[i - n_errors];
         double errors = (double)(below(lows, n_errors, t) - below(highs, n_errors, t));
-        double f1 = harmonic(share(errors, (double)r->with_error),
-                             share((double)(n_nones - below(nones, n_nones, t)), (double)r->without_error));
+        double f1 = harmonic(share(errors, (double)fit->with_error),
+                             share((double)(n_nones - below(nones, n_nones, t)), (double)n_nones));
 
-        if (isnan(r->best_f1) || f1 > r->best_f1) {
-            r->best_f1 = f1;
-            r->best_threshold = t;
+        if (isnan(fit->f1) || f1 > fit->f1) {
+            fit->f1 = f1;
+            fit->threshold = t;
         }
     }
 }
 
-static enum status best_threshold(struct step_report *r, const struct step_metrics *m, struct diag *diag)
+/* The best threshold for the solutions of one half, or of both (half < 0); NaN when a kind of solution is missing. */
+static enum status fit_threshold(struct fit *fit, const struct step_metrics *m, int half, struct diag *diag)
 {
     double *ends = memory_alloc((3 * m->n_intervals + 1) * sizeof *ends), *highs, *nones;
-    size_t n_errors = 0, n_nones = 0;
+    size_t n_errors = 0;
 
-    r->best_threshold = r->best_f1 = NAN;
+    memset(fit, 0, sizeof *fit);
+    fit->threshold = fit->f1 = NAN;
     if (!ends)
         return no_memory(diag);
     highs = ends + m->n_intervals;
     nones = highs + m->n_intervals;
     for (size_t i = 0; i < m->n_intervals; i++) {
-        double low = m->intervals[i].low, high = m->intervals[i].high < 1 ? m->intervals[i].high : 1;
+        const struct step_interval *in = &m->intervals[i];
+        double high = in->high < 1 ? in->high : 1;
 
-        if (!m->intervals[i].with_error) {
-            nones[n_nones++] = high;
-        } else if (low < high) { /* else no threshold finds it */
-            ends[n_errors] = low;
+        if (half >= 0 && in->half != half)
+            continue;
+        fit->with_error += (size_t)in->with_error;
+        if (!in->with_error) {
+            nones[fit->without_error++] = high;
+        } else if (in->low < high) { /* else no threshold finds it */
+            ends[n_errors] = in->low;
             highs[n_errors++] = high;
         }
     }
-    if (r->with_error && r->without_error)
-        search_threshold(r, ends, highs, nones, n_errors, n_nones);
+    if (fit->with_error && fit->without_error)
+        search_threshold(fit, ends, highs, nones, n_errors);
     memory_free(ends);
+    return STATUS_OK;
+}
+
+static enum status best_threshold(struct step_report *r, const struct step_metrics *m, struct diag *diag)
+{
+    double found[2] = {0, 0};
+    struct fit all, fits[2];
+    enum status status = fit_threshold(&all, m, -1, diag);
+
+    for (int half = 0; half < 2 && !status; half++)
+        status = fit_threshold(&fits[half], m, half, diag);
+    if (status)
+        return status;
+    r->best_threshold = all.threshold;
+    r->best_f1 = all.f1;
+    r->fitted_f1 = NAN;
+    if (isnan(fits[0].f1) || isnan(fits[1].f1))
+        return STATUS_OK;
+    for (size_t i = 0; i < m->n_intervals; i++) {
+        const struct step_interval *in = &m->intervals[i];
+        double threshold = fits[!in->half].threshold;
+
+        found[in->with_error] += in->low < threshold && threshold <= in->high;
+    }
+    r->fitted_f1 = harmonic(share(found[1], (double)all.with_error), share(found[0], (double)all.without_error));
     return STATUS_OK;
 }
 
@@ -438,7 +482,7 @@ struct measure {
     size_t n;
 };
 
-#define MEASURES 15
+#define MEASURES 16
 
 static void list_measures(struct measure list[MEASURES], const struct step_report *r)
 {
@@ -454,6 +498,7 @@ static void list_measures(struct measure list[MEASURES], const struct step_repor
                                           {"found_none", r->found_none, r->without_error},
                                           {"best_threshold", r->best_threshold, both},
                                           {"best_threshold_f1", r->best_f1, both},
+                                          {"fitted_first_error_f1", r->fitted_f1, both},
                                           {"solution_auc", r->solution_auc, r->solutions},
                                           {"mean_of_n", r->mean_of_n, r->questions},
                                           {"best_of_n", r->best_of_n, r->questions},

@@ -68,7 +68,8 @@ static const char about[] =
     "samples); writes the records with scores. Where steps are labelled, or solutions known to be right or wrong,\n"
     "prints lines \"name value n\": AUC, first-error F1 and accuracy, calibration, best of n beside the mean; and\n"
     "writes them beside the output (.summary.json in place of .jsonl). best_threshold is fitted to these very\n"
-    "records. A run that was stopped goes on when the same command is given again.";
+    "records; fitted_first_error_f1 judges each half of the questions at the threshold that suits the other half.\n"
+    "A run that was stopped goes on when the same command is given again.";
 
 #define COPIED_FLAGS 16
 
