@@ -107,32 +107,33 @@ seed=${seeds%% *}
 ablation=$run/ablation
 for agents in 3 5 10; do
     rows=base,debate,rsft,da # traces: one, and up to three
-    [ $agents -eq 5 ] && rows=$rows,da-pad # and a reward model, for what follows
+    [ $agents -eq 5 ] && rows=$rows,pad # and a reward model, for what follows
     distill "$ablation/agents-$agents" "$seed" -f "$run/questions/ablation.jsonl" --test "$run/questions/ablation_test.jsonl" \
         --rows $rows --agents $agents --vote 1
 done
 five=$ablation/agents-5
 
-# From the traces' adapter on, with each of the credits.
+# Reinforced as the row pad is, with another credit or reward model.
 reinforce() { # NAME FURTHER...
     name=$1
     shift
     if [ ! -f "$ablation/$name.done" ]; then
         say "$ablation/$name"
-        "$arklet" grpo -q -m "$student" --lora "$five/da" -f "$run/questions/ablation.jsonl" --dev "$run/questions/dev.jsonl" \
+        "$arklet" grpo -q -m "$student" -f "$run/questions/ablation.jsonl" --dev "$run/questions/dev.jsonl" \
             -o "$ablation/$name" --plain --max-new 160 --steps "$(setting steps 100)" --lr "$(setting rl-lr 0.00005)" \
-            --group "$(setting group 8)" --prompts "$(setting prompts 8)" --lambda-p "$(setting lambda-p 0.3)" \
+            --temp "$(setting rl-temp 1)" --group "$(setting group 8)" --prompts "$(setting prompts 8)" \
+            --rank "$(setting rank 8)" --alpha "$(setting alpha 16)" --lambda-p "$(setting lambda-p 0.3)" \
             --eval-every "$(setting eval-every 10)" --save-every 20 --seed "$seed" -t "$threads" --resume "$@" >/dev/null
         : >"$ablation/$name.done"
     fi
     evaluate "$ablation/$name.jsonl" "$student" "$run/questions/ablation_test.jsonl" --lora "$ablation/$name"
 }
-for credit in softmin vppo sum outcome; do
+for credit in vppo sum outcome; do
     reinforce credit-$credit --prm "$five/prm" --credit $credit
 done
 
 # The reward model on the teacher's base, from the same labelled steps: how well it scores, and what it teaches (on the
-# student's base: credit-softmin).
+# student's base: the row pad).
 reward() { # NAME MODEL
     if [ ! -f "$ablation/$1.done" ]; then
         say "$ablation/$1"
