@@ -59,12 +59,14 @@ void reward_whiten(double *const *advantages, const struct reward_sample *sample
  * rewards at or after t, by the credit rule:
  *   softmin  r = w s as above                sum      r = s
  *   outcome  no step rewards (lambda_p = 0)
- *   vppo     (arXiv 2601.18984) the PRM only finds the first error, the first step with score < 0: in a wrong sample,
- *            tokens before that step have advantage 0, from it on lambda_v (c - mean c); right samples keep theirs
- * whole A truncated sample counts as wrong. */
+ *   vppo     (arXiv 2601.18984) the PRM only finds the first error, the first step with score < wrong_below: in a wrong
+ *            sample, tokens before that step have advantage 0, from it on lambda_v (c - mean c); right samples keep
+ *            theirs whole
+ * A truncated sample counts as wrong. */
 struct reward_pad {
     enum reward_credit credit;
     double temperature, lambda_v, lambda_p; /* 0.1, 1, 0.3 */
+    double wrong_below; /* 0; where wrong steps are rare a PRM's scores seldom are: see fitted_f1 in step_metrics.h */
 };
 
 /* advantages[i] has room for samples[i].n_tokens. scratch [sum of all K]. */

@@ -113,7 +113,7 @@ static void pad_pair(enum reward_credit credit, double a[3], double b[2])
 {
     static const struct reward_step right[] = {{2, 2, 0.5}}, wrong[] = {{1, 1, -0.5}};
     const struct reward_sample pair[2] = {{3, 1, right, 1, 0}, {2, 1, wrong, 0, 0}};
-    struct reward_pad options = {credit, 0.1, 1, 0.3};
+    struct reward_pad options = {credit, 0.1, 1, 0.3, 0};
     double *rows[2], scratch[2];
 
     rows[0] = a;
@@ -147,14 +147,17 @@ static void test_vppo_prefix(void)
 {
     static const struct reward_step good[] = {{1, 1, 0.9}}, mixed[] = {{1, 1, 0.8}, {3, 1, -0.2}, {5, 1, 0.9}};
     const struct reward_sample pair[2] = {{2, 1, good, 1, 0}, {6, 3, mixed, 0, 0}};
-    static const double want[] = {0, 0, -.5, -.5, -.5, -.5};
-    struct reward_pad options = {CREDIT_VPPO, 0.1, 1, 0.3};
+    static const double want[] = {0, 0, -.5, -.5, -.5, -.5}, all[] = {-.5, -.5, -.5, -.5, -.5, -.5};
+    struct reward_pad options = {CREDIT_VPPO, 0.1, 1, 0.3, 0};
     double a[2], b[6], *rows[2], scratch[4];
 
     rows[0] = a;
     rows[1] = b;
     reward_pad(rows, &options, pair, 2, scratch);
     near_all(b, want, 6, "vppo");
+    options.wrong_below = 0.85; /* now its first step is bad, too */
+    reward_pad(rows, &options, pair, 2, scratch);
+    near_all(b, all, 6, "vppo, another threshold");
 }
 
 static void test_grpo_mode(void)
@@ -173,7 +176,7 @@ static void test_truncated_is_wrong(void)
 {
     static const struct reward_step step[] = {{1, 1, 0}};
     struct reward_sample pair[2] = {{2, 1, step, 1, 0}, {2, 1, step, 1, 1}};
-    struct reward_pad options = {CREDIT_OUTCOME, 0.1, 1, 0.3};
+    struct reward_pad options = {CREDIT_OUTCOME, 0.1, 1, 0.3, 0};
     double a[2], b[2], *rows[2], scratch[2];
 
     rows[0] = a;

@@ -136,13 +136,13 @@ static double step_rewards(double *r, const struct reward_pad *options, const st
     return sum;
 }
 
-/* First token that a wrong sample is blamed for under vppo: the start of its first step with a score below 0. */
-static size_t blame_from(const struct reward_sample *sample)
+/* First token that a wrong sample is blamed for under vppo: the start of its first step that the PRM calls wrong. */
+static size_t blame_from(const struct reward_sample *sample, double wrong_below)
 {
     size_t k;
 
     for (k = 0; k < sample->n_steps; k++)
-        if (sample->steps[k].score < 0)
+        if (sample->steps[k].score < wrong_below)
             return k == 0 ? 0 : sample->steps[k - 1].end + 1;
     return 0; /* the PRM sees no error in a wrong sample: all of it is blamed */
 }
@@ -155,7 +155,9 @@ void reward_pad(double *const *advantages, const struct reward_pad *options, con
 
     for (i = 0; i < n; i++) {
         double value = options->lambda_v * (check_of(&samples[i]) - mean);
-        size_t from = options->credit == CREDIT_VPPO && !check_of(&samples[i]) ? blame_from(&samples[i]) : 0;
+        size_t from = options->credit == CREDIT_VPPO && !check_of(&samples[i])
+                          ? blame_from(&samples[i], options->wrong_below)
+                          : 0;
 
         for (t = 0; t < samples[i].n_tokens; t++)
             advantages[i][t] = t >= from ? value : 0;

@@ -38,6 +38,13 @@ static const struct arg own_flags[] = {
      .otherwise = "softmin",
      .choices = "softmin|vppo|sum|outcome",
      .help = "pad: how step scores become rewards"},
+    {.name = "wrong-below",
+     .kind = ARG_FLOAT,
+     .value = "X",
+     .otherwise = "0",
+     .low = -1,
+     .high = 1,
+     .help = "vppo: a step is wrong when its score is below (see best_threshold of arklet score)"},
     {.name = "loss",
      .kind = ARG_CHOICE,
      .value = "L",
@@ -347,6 +354,7 @@ static void read_options(struct grpo_command *c)
     o->pad.temperature = o->pure.temperature = 0.1;
     o->pad.lambda_v = o->pure.lambda = args_float(args, "lambda-v");
     o->pad.lambda_p = args_float(args, "lambda-p");
+    o->pad.wrong_below = args_float(args, "wrong-below");
     o->pure.beta = o->kl_beta = args_float(args, "kl-beta");
     o->kl_corrected = args_flag(args, "kl-corrected");
     o->group = (size_t)args_int(args, "group");
