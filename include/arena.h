@@ -45,6 +45,9 @@ void arena_free(struct arena *arena); /* everything; the arena can be used again
 void *memory_alloc(size_t size);
 void *memory_grow(void *block, size_t size);
 void memory_free(void *block);
+/* Gives what was freed back to the system, where the C library keeps it and can be asked to (glibc). Between parts of
+ * work that take memory of different sizes. */
+void memory_trim(void);
 
 /* Tests: let the n-th allocation from now on fail (1 = the next); 0 switches the fault off.
  * memory_live() is the number of blocks and chunks not yet freed (0 at a clean exit). */

@@ -76,7 +76,8 @@ enum status tokenizer_from_gguf(struct tokenizer **tokenizer, const struct gguf 
 enum status tokenizer_from_hf(struct tokenizer **tokenizer, const char *folder, struct diag *diag);
 /* Either of them, by what `path` is; here a missing tokenizer is an error. */
 enum status tokenizer_load(struct tokenizer **tokenizer, const char *path, struct diag *diag);
-void tokenizer_free(struct tokenizer *tokenizer); /* NULL is allowed */
+void tokenizer_free(struct tokenizer *tokenizer);          /* NULL is allowed */
+size_t tokenizer_bytes(const struct tokenizer *tokenizer); /* in memory */
 
 /* A growing list of ids. Start from {0}; `failed` is sticky, as in struct buffer. */
 struct tokens {

@@ -131,20 +131,24 @@ enum status distill_use(struct distill *d, const char *path, struct diag *diag)
     if (d->model && strcmp(d->model_path, path) == 0)
         return STATUS_OK;
     model_free(d->model);
+    memory_trim();
     d->model = NULL;
     status = model_load(&d->model, path, &d->exec, o->mem_limit, diag);
     if (status)
         return status;
     d->model_path = path;
     status = prompt_style_open(&d->style, &d->chat, d->model, o->chat_template, o->plain, o->system, diag);
-    return status ? status : distill_measure_lengths(d, &d->lengths, &d->style, (size_t)d->model->config.ctx_len, diag);
+    if (status)
+        return status;
+    d->aside = distill_aside(d->model->tokenizer);
+    return distill_measure_lengths(d, &d->lengths, &d->style, (size_t)d->model->config.ctx_len, diag);
 }
 
 enum status distill_engine(struct distill *d, struct engine **engine, size_t context, struct diag *diag)
 {
     struct engine_options options = distill_engine_options(d->options, &d->lengths, context);
 
-    return ask_open_engine(engine, d->model, &d->exec, &options, d->options->mem_limit, diag);
+    return ask_open_engine(engine, d->model, &d->exec, &options, distill_limit(d), diag);
 }
 
 enum status distill_adapter(struct distill *d, struct adapter **adapter, const char *name, struct diag *diag)
@@ -212,6 +216,7 @@ static enum status stage(struct distill *d, const char *name, distill_work *work
     if (d->options->stop && d->options->stop())
         return diag_fail(diag, STATUS_STOPPED, "interrupted before %s; the same command goes on", name);
     tell_stage(d, name, row);
+    memory_trim();
     if (d->options->progress)
         progress_begin(d->options->progress, name, "tok/s");
     status = work(d, row, &members, diag);

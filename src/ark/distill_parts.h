@@ -35,6 +35,7 @@ struct distill {
     struct chat_template chat;
     struct prompt_style style;
     struct distill_lengths lengths;
+    size_t aside; /* bytes beside weights and work: its tokenizer, the program */
 };
 
 /* "<folder>/<formatted>", in the run's arena; NULL without memory. */
@@ -61,6 +62,9 @@ void distill_put_left_out(struct buffer *result, const char *reason);
 /* What the questions need of a model with these prompts that was trained on so many positions. */
 enum status distill_measure_lengths(struct distill *d, struct distill_lengths *lengths,
                                     const struct prompt_style *style, size_t trained, struct diag *diag);
+size_t distill_aside(const struct tokenizer *tokenizer);
+/* What is left of mem_limit for weights and work; 0: there is no limit. */
+size_t distill_limit(const struct distill *d);
 /* An engine for sequences of one of these lengths, as many as can be in work at once. */
 struct engine_options distill_engine_options(const struct distill_options *options,
                                              const struct distill_lengths *lengths, size_t context);

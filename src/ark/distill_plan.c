@@ -38,6 +38,8 @@ static enum status measure(struct plan *p, const char *path, struct diag *diag)
         status = prompt_style_open(&style, &chat, &model, o->chat_template, o->plain, o->system, diag);
     if (!status)
         status = distill_measure_lengths(&p->d, &p->lengths, &style, (size_t)p->config.ctx_len, diag);
+    if (!status)
+        p->d.aside = distill_aside(model.tokenizer);
     p->d.lengths = p->lengths;
     tokenizer_free(model.tokenizer);
     buffer_free(&name);
@@ -49,7 +51,7 @@ static size_t engine_bytes(const struct plan *p, size_t context, size_t beside)
 {
     struct engine_options options = distill_engine_options(p->options, &p->lengths, context);
 
-    return ask_fit_engine(&p->config, p->exec, &options, beside, p->options->mem_limit);
+    return ask_fit_engine(&p->config, p->exec, &options, beside, distill_limit(&p->d));
 }
 
 static size_t learner_bytes(const struct plan *p, size_t max_tokens, size_t head_rows)
@@ -67,14 +69,14 @@ static size_t learner_bytes(const struct plan *p, size_t max_tokens, size_t head
 static enum status tell(const struct plan *p, const char *stage, size_t work, struct diag *diag)
 {
     const struct distill_options *o = p->options;
-    double megabyte = 1048576.0, all = (double)(p->weights + work) / megabyte;
+    double megabyte = 1048576.0, all = (double)(p->weights + work + p->d.aside) / megabyte;
     char line[160];
 
-    snprintf(line, sizeof line, "distill: %-28s %9.1f MB = weights %.1f + work %.1f", stage, all,
-             (double)p->weights / megabyte, (double)work / megabyte);
+    snprintf(line, sizeof line, "distill: %-28s %9.1f MB = weights %.1f + work %.1f + tokenizer, program %.1f", stage,
+             all, (double)p->weights / megabyte, (double)work / megabyte, (double)p->d.aside / megabyte);
     if (o->say)
         o->say(o->context_of_say, line);
-    if (o->mem_limit && p->weights + work > o->mem_limit)
+    if (o->mem_limit && p->weights + work + p->d.aside > o->mem_limit)
         return diag_fail(diag, STATUS_MEMORY,
                          "%s takes %.1f MB, more than the limit of %.1f MB; a smaller -c, "
                          "--max-len or --max-new would take less",
@@ -116,8 +118,8 @@ size_t distill_reinforcing(const struct distill *d, const struct config *config,
     *rollouts = *dev = distill_engine_options(o, &d->lengths, context);
     rollouts->max_sequences = o->batch < o->prompts * o->group ? o->batch : o->prompts * o->group;
     all += adapter_bytes(&p) + step_scorer_bytes(config, context, o->k_type, o->v_type);
-    all += ask_fit_engine(config, p.exec, rollouts, weights + all, o->mem_limit);
-    return all + ask_fit_engine(config, p.exec, dev, weights + all, o->mem_limit);
+    all += ask_fit_engine(config, p.exec, rollouts, weights + all, distill_limit(d));
+    return all + ask_fit_engine(config, p.exec, dev, weights + all, distill_limit(d));
 }
 
 static enum status tell_student(const struct plan *p, struct diag *diag)
@@ -125,7 +127,7 @@ static enum status tell_student(const struct plan *p, struct diag *diag)
     const struct distill_options *o = p->options;
     struct engine_options rollouts, dev;
     size_t max_len = o->max_len < p->lengths.most ? o->max_len : p->lengths.most;
-    size_t longest = o->rows >> ROW_SELF_DEBATE & 1 ? p->lengths.debate : p->lengths.solve;
+    size_t longest = distill_wants(&p->d, ROW_SELF_DEBATE) ? p->lengths.debate : p->lengths.solve;
     enum status status = tell(p, "fine-tuning", learner_bytes(p, max_len, BACKWARD_HEAD_ROWS), diag);
 
     if (!status)

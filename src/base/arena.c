@@ -13,6 +13,9 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#if defined(__GLIBC__)
+#include <malloc.h>
+#endif
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -63,6 +66,13 @@ void memory_fail_at(size_t n)
 size_t memory_live(void)
 {
     return __atomic_load_n(&live_count, __ATOMIC_SEQ_CST);
+}
+
+void memory_trim(void)
+{
+#if defined(__GLIBC__)
+    malloc_trim(0);
+#endif
 }
 
 static int fault_now(void)

@@ -464,6 +464,11 @@ enum status tokenizer_create(struct tokenizer **tokenizer, const struct vocabula
     return status;
 }
 
+size_t tokenizer_bytes(const struct tokenizer *tokenizer)
+{
+    return tokenizer->arena.used;
+}
+
 void tokenizer_free(struct tokenizer *tokenizer)
 {
     if (!tokenizer)

@@ -48,28 +48,33 @@ fold student.gguf Q4_0
 # Whenever a stage is complete: the most memory since the last look. The look is a little late, so what a stage begins with
 # may count for the one before it, and one that takes less than a tenth of a second is not seen alone.
 watch() { # PID
-    seen=" $(cd "$run/distill/stages" 2>/dev/null && echo *.json) "
-    while kill -0 "$1" 2>/dev/null; do
+    seen=" $(cd "$run/distill/stages" 2>/dev/null && echo *.json || true) "
+    while :; do
+        alive=$(kill -0 "$1" 2>/dev/null && echo 1 || true)
+        now=$(sed -n 's/^VmHWM:[^0-9]*\([0-9]*\).*/\1/p' "/proc/$1/status" 2>/dev/null || true)
+        most=${now:-$most}
         for file in "$run"/distill/stages/*.json; do
             stage=$(basename "$file")
             case $seen in *" $stage "*) continue ;; esac
             [ -f "$file" ] || continue
             seen="$seen$stage "
-            echo "${stage%.json} $(sed -n 's/^VmHWM:[^0-9]*\([0-9]*\).*/\1/p' "/proc/$1/status")" >>"$run/memory.txt"
-            echo 5 2>/dev/null >"/proc/$1/clear_refs" || true
+            echo "${stage%.json} $most" >>"$run/memory.txt"
+            { echo 5 >"/proc/$1/clear_refs"; } 2>/dev/null || true
         done
+        [ -n "$alive" ] || break
         sleep 0.1
     done
 }
 "$arklet" distill -m "$run/student.gguf" --teacher "$run/teacher.gguf" -f "$run/questions.jsonl" --dev "$run/questions.jsonl" \
-    --test "$run/questions.jsonl" -o "$run/distill" --plain --max-new 96 --agents 3 --rounds 2 --vote 3 --min-correct 1 \
-    --epochs 1 --steps 2 --prompts 2 --group 4 --eval-every 1 -t "$threads" $FLAGS >"$run/summary.txt" 2>"$run/told.txt" &
+    --test "$run/questions.jsonl" -o "$run/distill" --plain --max-new 48 --agents 2 --rounds 2 --vote 2 --min-correct 1 \
+    --epochs 1 --steps 1 --prompts 2 --group 2 -t "$threads" $FLAGS >"$run/summary.txt" 2>"$run/told.txt" &
 pid=$!
 watch $pid
 wait $pid || { tail -n 1 "$run/told.txt" >&2; exit 1; }
 
 # ---- The table ----
 
+beyond=0 # 1: a stage took more than its plan
 # Which line of the plan is a stage's.
 awk -v run="$run" '
     FILENAME ~ /told/ && / MB = weights / {
@@ -99,5 +104,6 @@ awk -v run="$run" '
             if (told != "" && kb[order[i]] / 1024 > plan[told] + 0) { printf "%s: beyond its plan\n", order[i] >"/dev/stderr"; bad = 1 }
         }
         exit bad
-    }' "$run/told.txt" "$run/memory.txt" >"$out/real_distill.md.part"
+    }' "$run/told.txt" "$run/memory.txt" >"$out/real_distill.md.part" || beyond=1
 mv "$out/real_distill.md.part" "$out/real_distill.md"
+exit $beyond

@@ -15,8 +15,8 @@
 #   OUT/real_input.md                          the tables: figures alone
 #
 # Stopped at any moment it goes on when it is started again. From the environment: ARKLET, the program; TEACHER, a model
-# that knows nothing of such text; MODEL, a model of the user's own, of which a third pair of reward models is made;
-# THREADS (1).
+# that knows nothing of such text; MODEL, a model of the user's own; BASES, which of them reward models are made of
+# ("base teacher", also "model"); LABELS ("outcome debate"), where the steps' labels come from; THREADS (1).
 run=${1:-build/real_input} out=${2:-fixtures/results}
 data=${DATA:-../shared/data}
 here=$(cd "$(dirname "$0")" && pwd)
@@ -115,14 +115,18 @@ score() { # NAME MODEL SET FILE
 }
 names=
 each() { # NAME MODEL
-    for labels in outcome debate,equation; do
-        reward "$1-${labels%,*}" "$2" $labels
-        names="$names $1-${labels%,*}"
+    for labels in ${LABELS:-outcome debate}; do
+        reward "$1-$labels" "$2" $labels
+        names="$names $1-$labels"
     done
 }
-each base "$run/base/model.gguf"
-each teacher "$teacher"
-[ -z "$MODEL" ] || each model "$MODEL"
+for base in ${BASES:-base teacher}; do
+    case $base in
+    base) each base "$run/base/model.gguf" ;;
+    teacher) each teacher "$teacher" ;;
+    model) each model "$MODEL" ;;
+    esac
+done
 
 # ---- Tables ----
 
@@ -160,13 +164,21 @@ tables() {
         echo
     done
     echo
+    echo '| reward model | debates to learn from | turns | steps right | wrong | not known |'
+    echo '|---|---|---|---|---|---|'
+    for name in $names; do
+        printf '| %s | %s |' "$name" "$(wc -l <"$run/half-0.jsonl" | tr -d ' ')"
+        awk '{ n++; sub(/.*"labels":\[/, ""); sub(/\].*/, ""); right += gsub(/true/, ""); wrong += gsub(/false/, ""); rest += gsub(/null/, "") }
+            END { printf " %d | %d | %d | %d |\n", n, right, wrong, rest }' "$run/prm-$name/labels.jsonl"
+    done
+    echo
     echo '| reward model | judged on | step AUC | AUC to the first error | first error named | F1 | calibration error | solution AUC | mean of n | best of n | any of n |'
     echo '|---|---|---|---|---|---|---|---|---|---|---|'
     for name in $names; do
         for measured in "$run/scored/$name".*.txt; do
             set=$(basename "$measured" .txt)
             printf '| %s | %s |' "$name" "${set#"$name".}"
-            for measure in auc auc_first first_error_accuracy first_error_f1 ece solution_auc mean_of_n best_of_n any_of_n; do
+            for measure in step_auc step_auc_to_first_error first_error_accuracy first_error_f1 calibration_error solution_auc mean_of_n best_of_n any_of_n; do
                 printf ' %s |' "$(cell "$measured" $measure)"
             done
             echo
