@@ -9,10 +9,13 @@
  *                     At a fixed threshold; and, as ProcessBench does for scores, at one fitted to other questions
  *   calibration       expected calibration error over ten equal bins (b/10, (b+1)/10] of p = (score + 1) / 2 (Guo et
  *                     al. 2017, eq. 3), and the Brier score
+ *   solution AUC      the same over whole solutions; within_auc: over pairs of solutions of one question. A score that
+ *                     only knows which questions are hard has .5 there and is no reward: advantages are relative to a
+ *                     question's own samples
  *   best of n         of questions with several solutions the share where the best-scored one is right, beside the mean
  *                     solution and the best possible choice
  *
- * Memory: 9 bytes a labelled step, 24 a solution, 48 a question. */
+ * Memory: 9 bytes a labelled step, 48 a solution, 48 a question. */
 #ifndef ARKLET_STEP_METRICS_H
 #define ARKLET_STEP_METRICS_H
 
@@ -47,8 +50,7 @@ struct step_metrics {
     size_t n_steps, room_steps;
     struct step_interval *intervals; /* [n_intervals] thresholds at which a solution's first error is found */
     size_t n_intervals, room_intervals;
-    double *wholes; /* [n_wholes] aggregate scores of solutions whose correctness is known */
-    unsigned char *right;
+    struct step_whole *wholes; /* [n_wholes] aggregate scores of solutions whose correctness is known */
     size_t n_wholes, room_wholes;
     struct step_question *questions; /* hash table */
     size_t n_questions, room_questions;
@@ -69,7 +71,8 @@ struct step_report {
     double best_threshold, best_f1; /* the threshold that would have been best on these very solutions */
     double fitted_f1; /* each half of the questions judged at the threshold that is best for the other half */
     size_t solutions; /* of known correctness */
-    double solution_auc;
+    double solution_auc, within_auc;
+    size_t pairs;                          /* of a right and a wrong solution of one question */
     size_t questions;                      /* with several solutions of known correctness */
     double solutions_each;                 /* of these questions, on average */
     double mean_of_n, best_of_n, any_of_n; /* shares right: a solution at random, the best-scored, any */

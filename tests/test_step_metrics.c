@@ -148,6 +148,27 @@ static void best_of_n_by_hand(void)
     CHECK(near(r.best_of_n, .25) && near(r.any_of_n, 1));
     /* right .5 -.3 .1, wrong .2 .5 .1: pairs .5: 1 + .5 + 1, -.3: 0, .1: .5 */
     CHECK_MSG(near(r.solution_auc, 3.0 / 9), "%.9f", r.solution_auc);
+    /* question 1: .5 over .2, .5 beside .5; question 2: -.3 under .1 */
+    CHECK_MSG(r.pairs == 3 && near(r.within_auc, 1.5 / 3), "%.9f of %zu", r.within_auc, r.pairs);
+    step_metrics_free(&m);
+}
+
+/* Easy questions score high, hard ones low, whatever their solutions: all pairs in order over questions, none within.
+ */
+static void difficulty_is_no_reward(void)
+{
+    static const double easy[] = {.9}, easier[] = {.95}, hard[] = {-.5}, harder[] = {-.6};
+    struct step_metrics m = {0};
+    struct step_report r;
+
+    for (int i = 0; i < 9; i++)
+        add(&m, easy, NULL, 1, 1, 1);
+    add(&m, easier, NULL, 1, 0, 1);
+    for (int i = 0; i < 9; i++)
+        add(&m, hard, NULL, 1, 0, 2);
+    add(&m, harder, NULL, 1, 1, 2);
+    CHECK(step_metrics_report(&r, &m, 0, &diag) == STATUS_OK);
+    CHECK(near(r.solution_auc, 81.0 / 100) && r.pairs == 18 && r.within_auc == 0);
     step_metrics_free(&m);
 }
 
@@ -252,6 +273,7 @@ int main(void)
     RUN(calibration_by_hand);
     RUN(bin_edges);
     RUN(best_of_n_by_hand);
+    RUN(difficulty_is_no_reward);
     RUN(many_questions);
     RUN(cut_solutions);
     RUN(aggregates);

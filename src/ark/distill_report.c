@@ -197,10 +197,11 @@ static void put_debate_notes(struct report *r)
     if (prm)
         put_note(
             r,
-            "Reward model on held-out questions: AUC %.3f of steps, %.3f of solutions; best of %.1f %.1f, mean %.1f.",
+            "Reward model on held-out questions: AUC %.3f of steps, %.3f of solutions, %.3f within a question; best of "
+            "%.1f %.1f, mean %.1f.",
             json_number(prm, "step_auc", NAN), json_number(prm, "solution_auc", NAN),
-            json_number(prm, "solutions_each", 0), 100 * json_number(prm, "best_of_n", NAN),
-            100 * json_number(prm, "mean_of_n", NAN));
+            json_number(prm, "within_question_auc", NAN), json_number(prm, "solutions_each", 0),
+            100 * json_number(prm, "best_of_n", NAN), 100 * json_number(prm, "mean_of_n", NAN));
 }
 
 /* How much of what a debate gains over the student the rows keep in a single answer. */

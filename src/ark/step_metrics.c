@@ -19,6 +19,12 @@ struct step_interval {
     int with_error, half; /* half: 0 or 1, by the question */
 };
 
+struct step_whole {
+    double score;
+    uint64_t question;
+    int right;
+};
+
 struct step_question {
     uint64_t hash;
     uint32_t n, n_right; /* n 0: an empty slot */
@@ -183,16 +189,15 @@ static struct step_question *find_question(struct step_metrics *m, uint64_t hash
 
 static enum status add_whole(struct step_metrics *m, double whole, int correct, uint64_t question, struct diag *diag)
 {
-    void *wholes = m->wholes, *right = m->right;
-    int fits = grow(&wholes, sizeof *m->wholes, &right, 1, m->n_wholes, &m->room_wholes);
+    const struct step_whole solution = {whole, question, correct != 0};
+    void *wholes = m->wholes;
+    int fits = grow(&wholes, sizeof *m->wholes, NULL, 0, m->n_wholes, &m->room_wholes);
     struct step_question *q = fits ? find_question(m, question) : NULL;
 
     m->wholes = wholes;
-    m->right = right;
     if (!q)
         return no_memory(diag);
-    m->wholes[m->n_wholes] = whole;
-    m->right[m->n_wholes++] = correct != 0;
+    m->wholes[m->n_wholes++] = solution;
     if (q->n == 0 || whole > q->best) {
         q->best = whole;
         q->n_best = q->n_best_right = 0;
@@ -241,7 +246,6 @@ void step_metrics_free(struct step_metrics *m)
     memory_free(m->labels);
     memory_free(m->intervals);
     memory_free(m->wholes);
-    memory_free(m->right);
     memory_free(m->questions);
     memset(m, 0, sizeof *m);
 }
@@ -449,29 +453,80 @@ static void choose_best(struct step_report *r, const struct step_metrics *m)
     r->any_of_n = share(any, (double)r->questions);
 }
 
+static int compare_wholes(const void *a, const void *b)
+{
+    const struct step_whole *x = a, *y = b;
+
+    if (x->question != y->question)
+        return x->question < y->question ? -1 : 1;
+    return (x->score > y->score) - (x->score < y->score);
+}
+
+/* Pairs of a right and a wrong solution of one question that are in order; a tie is half in order. */
+static void count_pairs(struct step_report *r, const struct step_whole *sorted, size_t n)
+{
+    double in_order = 0;
+    size_t wrong = 0, right = 0;
+
+    for (size_t i = 0, next; i < n; i = next) {
+        size_t equal[2] = {0, 0}; /* wrong, right */
+
+        if (i == 0 || sorted[i].question != sorted[i - 1].question)
+            wrong = right = 0;
+        for (next = i; next < n && compare_wholes(&sorted[next], &sorted[i]) == 0; next++)
+            equal[sorted[next].right]++;
+        in_order += (double)equal[1] * ((double)wrong + (double)equal[0] / 2);
+        r->pairs += equal[1] * wrong + equal[0] * right + equal[0] * equal[1];
+        wrong += equal[0];
+        right += equal[1];
+    }
+    r->within_auc = share(in_order, (double)r->pairs);
+}
+
+/* How solutions are ranked: all of them, and within each question. */
+static enum status rank_solutions(struct step_report *r, const struct step_metrics *m, struct diag *diag)
+{
+    struct step_whole *sorted = memory_alloc((m->n_wholes + 1) * sizeof *sorted);
+    double *scores = memory_alloc((m->n_wholes + 1) * sizeof *scores);
+    unsigned char *labels = memory_alloc(m->n_wholes + 1);
+    enum status status = sorted && scores && labels ? STATUS_OK : no_memory(diag);
+    size_t right = 0;
+
+    r->solution_auc = r->within_auc = NAN;
+    r->solutions = m->n_wholes;
+    for (size_t i = 0; i < m->n_wholes && !status; i++) {
+        sorted[i] = m->wholes[i];
+        scores[i] = m->wholes[i].score;
+        labels[i] = m->wholes[i].right != 0;
+        right += labels[i];
+    }
+    if (!status && right && right < m->n_wholes) {
+        qsort(sorted, m->n_wholes, sizeof *sorted, compare_wholes);
+        count_pairs(r, sorted, m->n_wholes);
+        status = stats_auc(&r->solution_auc, scores, labels, m->n_wholes, diag);
+    }
+    memory_free(sorted);
+    memory_free(scores);
+    memory_free(labels);
+    return status;
+}
+
 enum status step_metrics_report(struct step_report *r, const struct step_metrics *m, double threshold,
                                 struct diag *diag)
 {
-    size_t right = 0;
     enum status status;
 
     memset(r, 0, sizeof *r);
     count_steps(r, m, threshold);
     find_errors(r, m, threshold);
     choose_best(r, m);
-    r->solutions = m->n_wholes;
     r->cut = m->n_cut;
-    r->solution_auc = NAN;
-    for (size_t i = 0; i < m->n_wholes; i++)
-        right += m->right[i];
     status = steps_auc(&r->auc, m, 0, diag);
     if (!status)
         status = steps_auc(&r->auc_first, m, LABEL_UP_TO_ERR, diag);
     if (!status)
         status = best_threshold(r, m, diag);
-    if (!status && right && right < m->n_wholes)
-        status = stats_auc(&r->solution_auc, m->wholes, m->right, m->n_wholes, diag);
-    return status;
+    return status ? status : rank_solutions(r, m, diag);
 }
 
 /* ---- Writing ---- */
@@ -482,7 +537,7 @@ struct measure {
     size_t n;
 };
 
-#define MEASURES 16
+#define MEASURES 17
 
 static void list_measures(struct measure list[MEASURES], const struct step_report *r)
 {
@@ -500,6 +555,7 @@ static void list_measures(struct measure list[MEASURES], const struct step_repor
                                           {"best_threshold_f1", r->best_f1, both},
                                           {"fitted_first_error_f1", r->fitted_f1, both},
                                           {"solution_auc", r->solution_auc, r->solutions},
+                                          {"within_question_auc", r->within_auc, r->pairs},
                                           {"mean_of_n", r->mean_of_n, r->questions},
                                           {"best_of_n", r->best_of_n, r->questions},
                                           {"any_of_n", r->any_of_n, r->questions}};
