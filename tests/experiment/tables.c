@@ -401,9 +401,8 @@ static void put_training(struct table *t)
         t->md,
         "\n## Debates on the training questions, and the reward model on held-out ones\n\n"
         "| seed | single | vote | wrong to right | right to wrong | tokens | PRM: AUC of steps | to the first error | "
-        "first-error F1 at 0 | at a threshold fitted to the other half | AUC of solutions | within a question | best "
-        "of n | "
-        "mean |\n|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|\n");
+        "first-error F1 at 0 | at a threshold fitted to the other half | AUC of solutions | within a question | "
+        "best of n | mean |\n|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|\n");
     buffer_text(t->json, "\n],\n\"training\":[");
     for (size_t s = 0; s < t->r->n_seeds; s++) {
         const struct json *stages = json_get(t->summaries[s], "stages"), *held = NULL, *prm = NULL;
