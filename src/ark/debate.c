@@ -33,6 +33,7 @@ struct debate {
     struct topic *topics;
     size_t n_topics, round; /* round: being held by the open ones */
     const char *path;       /* of the questions */
+    uint64_t held;          /* debates on disk */
     struct buffer line;
 };
 
@@ -203,12 +204,44 @@ static enum status take_answer(struct debate *d, struct topic *topic, size_t age
     return transcript_grade(turn, &topic->record.question, &d->arena, diag);
 }
 
+/* decoded: tokens of the prompts in work, which the summary does not have yet. */
+static void show(const struct debate *d, uint64_t decoded)
+{
+    const struct debate_summary *s = d->summary;
+    char note[96] = "";
+
+    if (!d->options->progress)
+        return;
+    if (s->with_gold)
+        snprintf(note, sizeof note, "vote %.3f of %llu", (double)s->vote_last / (double)s->with_gold,
+                 (unsigned long long)s->with_gold);
+    progress_update(d->options->progress, d->held, 0, (double)(s->decoded + decoded), note);
+}
+
+/* Prompts in work. */
+struct running {
+    const struct debate *debate;
+    const struct engine *engine;
+    uint64_t decoded; /* by the engine before them */
+};
+
+static int watch_step(void *context)
+{
+    const struct running *r = context;
+    int (*stop)(void) = r->debate->options->stop;
+
+    show(r->debate, engine_statistics(r->engine).decoded_tokens - r->decoded);
+    return stop && stop();
+}
+
 /* Runs prompts, and adds what they cost to a round's sums. */
 static enum status run_asks(struct debate *d, const struct debate_speaker *speaker, const struct tokenizer *tokenizer,
                             struct ask *asks, size_t n, size_t round, struct diag *diag)
 {
     struct engine_statistics before = engine_statistics(speaker->engine), after;
-    enum status status = ask_run(speaker->engine, tokenizer, asks, n, &d->arena, diag);
+    struct running running = {d, speaker->engine, before.decoded_tokens};
+    struct ask_watch watch = {watch_step, &running};
+    enum status status = ask_run(speaker->engine, tokenizer, asks, n, &watch, &d->arena, diag);
 
     after = engine_statistics(speaker->engine);
     d->summary->prompt_tokens[round] += after.prompt_tokens - before.prompt_tokens;
@@ -494,19 +527,6 @@ static enum status read_window(struct debate *d, struct question_reader *questio
     return status;
 }
 
-static void show(const struct debate *d, uint64_t done)
-{
-    const struct debate_summary *s = d->summary;
-    char note[96] = "";
-
-    if (!d->options->progress)
-        return;
-    if (s->with_gold)
-        snprintf(note, sizeof note, "vote %.3f of %llu", (double)s->vote_last / (double)s->with_gold,
-                 (unsigned long long)s->with_gold);
-    progress_update(d->options->progress, done, 0, (double)s->decoded, note);
-}
-
 enum status debate_run(const struct debate_options *options, struct question_reader *questions, struct resume *resume,
                        struct file_stream *out, struct debate_summary *summary, struct diag *diag)
 {
@@ -519,12 +539,14 @@ enum status debate_run(const struct debate_options *options, struct question_rea
     arena_init(&d.arena, "debate", 0);
     while (!at_end && !status) {
         status = read_window(&d, questions, resume, &at_end, diag);
+        d.held = resume->n + summary->questions;
         if (!status && d.n_topics)
             status = hold_debates(&d, out, diag);
-        show(&d, resume->n + summary->questions);
-        if (!status && !at_end && options->stop && options->stop())
+        d.held = resume->n + summary->questions;
+        show(&d, 0);
+        if (status == STATUS_STOPPED || (!status && !at_end && options->stop && options->stop()))
             status = diag_fail(diag, STATUS_STOPPED, "interrupted after %llu questions; the same command goes on",
-                               (unsigned long long)(resume->n + summary->questions));
+                               (unsigned long long)d.held);
     }
     summary->seconds = progress_now() - began;
     buffer_free(&d.line);

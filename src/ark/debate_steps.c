@@ -155,8 +155,17 @@ static enum status grade_branch(struct work *w, const struct branch *of, const s
     return status;
 }
 
+static int asked_to_stop(void *context)
+{
+    const struct debate_steps_options *o = context;
+
+    return o->stop && o->stop();
+}
+
 static enum status sample(struct work *w, struct diag *diag)
 {
+    struct debate_steps_options options = *w->options;
+    struct ask_watch watch = {asked_to_stop, &options};
     struct branches b = {NULL, NULL, 0};
     size_t i, most = 0;
     enum status status = STATUS_OK;
@@ -170,7 +179,7 @@ static enum status sample(struct work *w, struct diag *diag)
     for (i = 0; i < w->n && !status; i++)
         status = branch_turn(w, &b, &w->turns[i], diag);
     if (!status)
-        status = ask_run(w->options->engine, w->options->style->tokenizer, b.asks, b.n, w->arena, diag);
+        status = ask_run(w->options->engine, w->options->style->tokenizer, b.asks, b.n, &watch, w->arena, diag);
     for (i = 0; i < b.n && !status; i++)
         status = grade_branch(w, &b.of[i], &b.asks[i], diag);
     return status;
@@ -296,7 +305,7 @@ enum status debate_steps_run(const struct debate_steps_options *options, const c
     memset(summary, 0, sizeof *summary);
     while (!status && !(status = record_next(reader, &record, diag)) && record) {
         status = record_skip(reader, read_debate(&w, record, out, diag), diag);
-        if (!status && options->stop && options->stop())
+        if (status == STATUS_STOPPED || (!status && options->stop && options->stop()))
             status = diag_fail(diag, STATUS_STOPPED, "interrupted after %llu debates; --resume goes on",
                                (unsigned long long)summary->debates);
         show(&w);

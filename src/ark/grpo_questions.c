@@ -166,7 +166,7 @@ static enum status ask_window(struct grpo_questions *q, size_t at, size_t n, siz
         ask.n_adapters = 1;
         asks[i] = ask;
     }
-    status = ask_run(q->dev_engine, q->style.tokenizer, asks, n, &q->scratch, diag);
+    status = ask_run(q->dev_engine, q->style.tokenizer, asks, n, NULL, &q->scratch, diag);
     for (i = 0; i < n && !status; i++) {
         int correct;
 
