@@ -315,7 +315,7 @@ static void put_recovered(struct table *t, int set, int row, int debate)
     }
     buffer_format(t->md, "| %s | %s | %s |", distill_row_name((enum distill_row)row),
                   distill_row_about((enum distill_row)debate), set_names[set]);
-    put_number(t->md, "%.0f %%", 100 * share.mean);
+    put_number(t->md, "%.0f %%", isnan(share.low) ? NAN : 100 * share.mean); /* of a gain that is clear of zero */
     if (isnan(share.low))
         buffer_text(t->md, " - |");
     else
@@ -334,6 +334,7 @@ static void put_all_recovered(struct table *t)
     static const int debates[] = {ROW_SELF_DEBATE, ROW_DEBATE};
 
     buffer_text(t->md, "\n## How much of a debate's gain over the student one answer has\n\n"
+                       "Without a figure where the debate's own gain is not clear of zero.\n\n"
                        "| row | of | set | share | 95 % | tokens |\n|---|---|---|---:|---:|---:|\n");
     buffer_text(t->json, "\n],\n\"recovered\":[");
     t->n_json = 0;
