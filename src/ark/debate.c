@@ -33,7 +33,7 @@ struct debate {
     struct topic *topics;
     size_t n_topics, round; /* round: being held by the open ones */
     const char *path;       /* of the questions */
-    uint64_t held;          /* debates on disk */
+    const struct resume *resume;
     struct buffer line;
 };
 
@@ -204,6 +204,11 @@ static enum status take_answer(struct debate *d, struct topic *topic, size_t age
     return transcript_grade(turn, &topic->record.question, &d->arena, diag);
 }
 
+static uint64_t on_disk(const struct debate *d)
+{
+    return d->resume->n + d->summary->questions;
+}
+
 /* decoded: tokens of the prompts in work, which the summary does not have yet. */
 static void show(const struct debate *d, uint64_t decoded)
 {
@@ -215,7 +220,7 @@ static void show(const struct debate *d, uint64_t decoded)
     if (s->with_gold)
         snprintf(note, sizeof note, "vote %.3f of %llu", (double)s->vote_last / (double)s->with_gold,
                  (unsigned long long)s->with_gold);
-    progress_update(d->options->progress, d->held, 0, (double)(s->decoded + decoded), note);
+    progress_update(d->options->progress, on_disk(d), 0, (double)(s->decoded + decoded), note);
 }
 
 /* Prompts in work. */
@@ -530,7 +535,7 @@ static enum status read_window(struct debate *d, struct question_reader *questio
 enum status debate_run(const struct debate_options *options, struct question_reader *questions, struct resume *resume,
                        struct file_stream *out, struct debate_summary *summary, struct diag *diag)
 {
-    struct debate d = {.options = options, .summary = summary};
+    struct debate d = {.options = options, .summary = summary, .resume = resume};
     double began = progress_now();
     int at_end = 0;
     enum status status = STATUS_OK;
@@ -539,14 +544,12 @@ enum status debate_run(const struct debate_options *options, struct question_rea
     arena_init(&d.arena, "debate", 0);
     while (!at_end && !status) {
         status = read_window(&d, questions, resume, &at_end, diag);
-        d.held = resume->n + summary->questions;
         if (!status && d.n_topics)
             status = hold_debates(&d, out, diag);
-        d.held = resume->n + summary->questions;
         show(&d, 0);
         if (status == STATUS_STOPPED || (!status && !at_end && options->stop && options->stop()))
             status = diag_fail(diag, STATUS_STOPPED, "interrupted after %llu questions; the same command goes on",
-                               (unsigned long long)d.held);
+                               (unsigned long long)on_disk(&d));
     }
     summary->seconds = progress_now() - began;
     buffer_free(&d.line);

@@ -157,15 +157,14 @@ static enum status grade_branch(struct work *w, const struct branch *of, const s
 
 static int asked_to_stop(void *context)
 {
-    const struct debate_steps_options *o = context;
+    const struct work *w = context;
 
-    return o->stop && o->stop();
+    return w->options->stop && w->options->stop();
 }
 
 static enum status sample(struct work *w, struct diag *diag)
 {
-    struct debate_steps_options options = *w->options;
-    struct ask_watch watch = {asked_to_stop, &options};
+    struct ask_watch watch = {asked_to_stop, w};
     struct branches b = {NULL, NULL, 0};
     size_t i, most = 0;
     enum status status = STATUS_OK;
