@@ -16,7 +16,7 @@
 #
 # Stopped at any moment it goes on when it is started again. From the environment: ARKLET, the program; TEACHER, a model
 # that knows nothing of such text; MODEL, a model of the user's own; BASES, which of them reward models are made of
-# ("base teacher", also "model"); LABELS ("outcome debate"), where the steps' labels come from; THREADS (1).
+# (base; also teacher, model); LABELS ("outcome debate"), where the steps' labels come from; THREADS (1).
 run=${1:-build/real_input} out=${2:-fixtures/results}
 data=${DATA:-../shared/data}
 here=$(cd "$(dirname "$0")" && pwd)
@@ -120,7 +120,7 @@ each() { # NAME MODEL
         names="$names $1-$labels"
     done
 }
-for base in ${BASES:-base teacher}; do
+for base in ${BASES:-base}; do
     case $base in
     base) each base "$run/base/model.gguf" ;;
     teacher) each teacher "$teacher" ;;
