@@ -46,14 +46,9 @@ struct asking {
 
 /* Submits asking->ask; the engine's steps make it done. eos (generate_eos) must live until then. */
 enum status ask_begin(struct asking *asking, struct engine *engine, const struct tokens *eos, struct diag *diag);
-/* Called after every step of the engine; not 0 ends the work with STATUS_STOPPED. */
-struct ask_watch {
-    int (*step)(void *context);
-    void *context;
-};
-/* Submits all, runs the engine until it is idle; watch may be NULL. STATUS_RANGE when a prompt does not fit into the
- * engine's context. After a failure the engine may still hold prompts: it is good for engine_free alone. */
+/* Submits all, runs the engine until it is idle (watch: see engine_run). STATUS_RANGE when a prompt does not fit into
+ * the engine's context. After a failure the engine may still hold prompts: it is good for engine_free alone. */
 enum status ask_run(struct engine *engine, const struct tokenizer *tokenizer, struct ask *asks, size_t n,
-                    const struct ask_watch *watch, struct arena *arena, struct diag *diag);
+                    const struct engine_watch *watch, struct arena *arena, struct diag *diag);
 
 #endif

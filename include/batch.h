@@ -111,8 +111,15 @@ enum status engine_submit(struct engine *engine, const struct request *request, 
 void engine_cancel(struct engine *engine, uint64_t id);
 /* One forward pass and its callbacks. STATUS_NUMERIC when a logit is not finite: the engine can only be freed then. */
 enum status engine_step(struct engine *engine, struct diag *diag);
-int engine_idle(const struct engine *engine);                     /* nothing waiting, nothing running */
-enum status engine_run(struct engine *engine, struct diag *diag); /* steps until idle */
+int engine_idle(const struct engine *engine); /* nothing waiting, nothing running */
+/* Called after every step of an engine_run; not 0 ends it with STATUS_STOPPED. */
+struct engine_watch {
+    int (*step)(void *context);
+    void *context;
+};
+/* Steps until idle; watch may be NULL. After a failure the engine may still hold requests: engine_free alone is left.
+ */
+enum status engine_run(struct engine *engine, const struct engine_watch *watch, struct diag *diag);
 /* Forgets kept prefixes: needed when weights or adapters have changed under the same address. */
 void engine_forget(struct engine *engine);
 struct engine_statistics engine_statistics(const struct engine *engine);

@@ -23,10 +23,11 @@ struct rollout {
     int truncated; /* ended by the token limit */
 };
 
-/* rollouts [n_prompts][group], memory from arena. Sample j of prompt i draws from stream first_stream + i * group + j.
- * STATUS_RANGE when a prompt is longer than the engine's context. */
+/* rollouts [n_prompts][group], memory from arena. like: what all requests share; sample j of prompt i draws from stream
+ * like->sampling.stream + i * group + j. watch: see engine_run. STATUS_RANGE when a prompt is longer than the engine's
+ * context. */
 enum status rollout_run(struct engine *engine, const struct rollout_prompt *prompts, size_t n_prompts, size_t group,
-                        const struct request *like, uint64_t first_stream, struct rollout *rollouts,
+                        const struct request *like, const struct engine_watch *watch, struct rollout *rollouts,
                         struct arena *arena, struct diag *diag);
 
 #endif

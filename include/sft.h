@@ -26,7 +26,7 @@ struct sft_options {
     struct backward_options backward; /* max_tokens >= format.max_len; max_spans is set from it */
     struct train_options train;       /* total_steps is set from the data */
     struct progress *progress;        /* may be NULL */
-    int (*stop)(void);                /* may be NULL; polled between steps */
+    int (*stop)(void);                /* may be NULL; see train_run.h */
 };
 
 struct sft_result {

@@ -15,7 +15,8 @@
 
 struct train_hooks {
     void *context;
-    /* Gradients of the next step and trainer_end_step. */
+    /* Gradients of the next step and trainer_end_step. STATUS_STOPPED before the latter: the step counts for nothing.
+     */
     enum status (*step)(void *context, struct diag *diag);
     /* A number that is the better the lower it is; NULL: there is no evaluation. */
     enum status (*evaluate)(void *context, double *value, struct diag *diag);
@@ -33,7 +34,7 @@ struct train_run_options {
     int resume;
     int judge_start;           /* what the run starts from is evaluated, too, and kept when nothing later is better */
     struct progress *progress; /* may be NULL */
-    int (*stop)(void);         /* may be NULL; polled between steps */
+    int (*stop)(void);         /* may be NULL; polled between steps and before each pass of one */
 };
 
 struct train_run_result {

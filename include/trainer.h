@@ -44,6 +44,7 @@ struct trainer {
     uint64_t tokens;                 /* trained on so far */
     double learning_rate, grad_norm; /* of the last step */
     double seconds;                  /* of all updates: norm, clipping, update, derived copies */
+    int (*stop)(void);               /* asked before every pass; NULL (as created): never */
 };
 
 /* Bytes of gradients, moments and workspace, and what an adapter needs beside its parameters. */
@@ -59,8 +60,8 @@ void trainer_begin_step(
     struct trainer *trainer); /* gradients to zero; from here to the step's end inputs are dropped */
 /* Where backward_loss puts the head's gradient: NULL unless full training. */
 const struct weight_gradients *trainer_weights(const struct trainer *trainer);
-/* backward_run into the gradients. */
-void trainer_pass(struct trainer *trainer);
+/* backward_run into the gradients. STATUS_STOPPED, and nothing done, when trainer->stop says so. */
+enum status trainer_pass(struct trainer *trainer, struct diag *diag);
 /* Norm, clipping, update, derived copies. STATUS_NUMERIC when the gradient is not finite (nothing is changed then) or
  * the updated parameters are not. */
 enum status trainer_end_step(struct trainer *trainer, struct diag *diag);

@@ -64,11 +64,11 @@ while [ $((tries += 1)) -le 20 ]; do
     start killed --epochs 2 --kl-beta 0.01 --prm "$dir/prm" -t 1 --save-every 1 --dev "$dir/q.jsonl" --eval-every 2 --resume &
     pid=$!
     sleep "0.0$((tries % 10))"
-    kill -9 $pid 2>/dev/null
+    kill -$([ $((tries % 2)) -eq 0 ] && echo KILL || echo INT) $pid 2>/dev/null # at once, or in the middle of a step
     wait $pid 2>/dev/null
 done
 grpo killed --epochs 2 --kl-beta 0.01 --prm "$dir/prm" -t 1 --save-every 1 --dev "$dir/q.jsonl" --eval-every 2 --resume
-expect 'killed and resumed' '[ $code -eq 0 ] && same whole killed'
+expect 'killed, interrupted and resumed' '[ $code -eq 0 ] && same whole killed'
 for mode in pure grpo; do
     grpo $mode --mode $mode --steps 2 --kl-beta 0.001 --prm "$dir/prm"
     expect "mode $mode" '[ $code -eq 0 ] && [ "$(wc -l <"$dir/$mode/metrics.csv")" -eq 3 ] && ! without_gradient $mode && ! same whole $mode'

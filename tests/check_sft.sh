@@ -6,7 +6,7 @@ models=fixtures/models
 
 done_well() { [ $code -eq 0 ] && [ -s "$dir/out" ]; }
 
-# ---- Killed at random moments, resumed until done: the bytes of a run that nobody disturbed ----
+# ---- Killed or interrupted at random moments, resumed until done: the bytes of a run that nobody disturbed ----
 cat >"$dir/data.jsonl" <<'END'
 {"prompt": "Ann has 12 apples.", "completion": " The answer is 7."}
 {"prompt": "Ben has 3 books.", "completion": " The answer is 4.", "weight": 0.5}
@@ -41,10 +41,10 @@ for round in $(seq 1 "${rounds:-4}"); do
         pid=$!
         # Up to the time of a whole run, growing with the tries, so that a machine that became slow gets there too.
         sleep "$(od -An -N2 -tu2 /dev/urandom | awk -v n=$tries -v ms="$longest" '{ printf "%.3f", $1 / 65536 * ms / 1000 * (1 + n / 16) }')"
-        kill -9 $pid 2>/dev/null
+        kill -$([ $((tries % 2)) -eq 0 ] && echo KILL || echo INT) $pid 2>/dev/null
         wait $pid 2>/dev/null
         code=$?
-        [ $code -eq 137 ] && kills=$((kills + 1))
+        [ $code -eq 137 ] || [ $code -eq 130 ] && kills=$((kills + 1))
         tries=$((tries + 1))
         [ $tries -lt 200 ] || break
         [ $code -ne 0 ] && continue
@@ -53,7 +53,7 @@ for round in $(seq 1 "${rounds:-4}"); do
         rm -rf "$dir/killed$round"
         longest=$((longest / 2 + 1))
     done
-    expect "killed and resumed, round $round" '[ $code -eq 0 ] && [ $kills -gt 0 ] && same_run killed$round'
+    expect "killed or interrupted, and resumed, round $round" '[ $code -eq 0 ] && [ $kills -gt 0 ] && same_run killed$round'
 done
 
 # ---- One transcript by heart ----

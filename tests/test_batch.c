@@ -130,7 +130,7 @@ static void run(struct engine *engine)
 {
     struct diag diag;
 
-    CHECK_MSG(!engine_run(engine, &diag), "%.300s", diag.message);
+    CHECK_MSG(!engine_run(engine, NULL, &diag), "%.300s", diag.message);
     CHECK(engine_idle(engine));
 }
 
@@ -519,7 +519,7 @@ static void test_non_finite_logits_stop_the_engine(void)
     s.max_new = 2;
     request = request_of(&s);
     CHECK(!engine_submit(engine, &request, NULL, &diag));
-    CHECK(engine_run(engine, &diag) == STATUS_NUMERIC && strstr(diag.message, "not finite"));
+    CHECK(engine_run(engine, NULL, &diag) == STATUS_NUMERIC && strstr(diag.message, "not finite"));
     engine_free(engine);
     host_close(&host);
 }
@@ -553,7 +553,7 @@ static void test_allocation_failures(void)
             status = engine_submit(engine, &request, NULL, &diag);
         }
         if (!status)
-            status = engine_run(engine, &diag);
+            status = engine_run(engine, NULL, &diag);
         memory_fail_at(0);
         CHECK(!status || (status == STATUS_MEMORY && diag.message[0]));
         failures += status != STATUS_OK;

@@ -72,7 +72,7 @@ static void generate(struct scene *scene, struct generation *generation, const c
     CHECK_MSG(
         !generation_begin(generation, scene->engine, scene->model->tokenizer, ids.ids, ids.count, &options, &diag),
         "%.300s", diag.message);
-    CHECK_MSG(!engine_run(scene->engine, &diag), "%.300s", diag.message);
+    CHECK_MSG(!engine_run(scene->engine, NULL, &diag), "%.300s", diag.message);
     CHECK(generation->done && !generation->failed);
     CHECK(scene->streamed.length == generation->text.length &&
           (scene->streamed.length == 0 ||
@@ -220,7 +220,7 @@ static void test_end_of_text(void)
         options.eos = every;
         options.n_eos = 300;
         CHECK(!generation_begin(&g, scene.engine, scene.model->tokenizer, prompt, 3, &options, &diag));
-        CHECK(!engine_run(scene.engine, &diag));
+        CHECK(!engine_run(scene.engine, NULL, &diag));
         CHECK(g.done && g.finish == FINISH_EOS && g.n_tokens == 1 && g.text.length == 0);
         generation_free(&g);
     }
@@ -268,7 +268,7 @@ static void test_the_first_space(void)
             options.sampling = (struct sampling){1, 0, 1, 0, 8, 0};
             options.keep_space = keep;
             CHECK(!generation_begin(&g, scene.engine, scene.model->tokenizer, start, 1, &options, &diag));
-            CHECK(!engine_run(scene.engine, &diag));
+            CHECK(!engine_run(scene.engine, NULL, &diag));
             buffer_append(&text[keep], g.text.data, g.text.length);
             generation_free(&g);
         }

@@ -217,7 +217,7 @@ static double batch_pass(struct trainer *trainer, struct batch *b, int first)
     CHECK(backward_forward(trainer->backward, b->spans, b->n_spans, &hidden, &diag) == STATUS_OK);
     CHECK(backward_loss(trainer->backward, b->rows, b->targets, b->n_rows, b->logprobs, NULL, coefficients, b,
                         trainer_weights(trainer), &diag) == STATUS_OK);
-    trainer_pass(trainer);
+    CHECK(trainer_pass(trainer, &diag) == STATUS_OK);
     for (i = 0; i < b->n_rows; i++)
         loss -= b->weights[i] * (double)b->logprobs[i];
     return loss / b->weight;

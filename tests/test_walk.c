@@ -258,7 +258,7 @@ static void stop_loss(void)
 
 static void stop_back(void)
 {
-    trainer_pass(s.trainer);
+    DO(trainer_pass(s.trainer, &w.diag));
     note("gradient_norm", "%.9g", optim_norm(&w.exec, s.trainer->grads, s.trainer->n_params));
 }
 

@@ -137,7 +137,7 @@ static void stop_rollout(void)
     options.k_type = options.v_type = DTYPE_F16;
     like.sampling = (struct sampling){.temperature = 1, .top_p = 1, .seed = 1};
     DO(engine_create(&s.engine, w.model, &w.exec, &options, &w.diag));
-    DO(rollout_run(s.engine, &prompt, 1, GROUP, &like, 0, s.rollouts, &w.arena, &w.diag));
+    DO(rollout_run(s.engine, &prompt, 1, GROUP, &like, NULL, s.rollouts, &w.arena, &w.diag));
     for (size_t i = 0; i < GROUP; i++) {
         char name[32];
         snprintf(name, sizeof name, "sample_%zu", i + 1);
@@ -215,7 +215,7 @@ static void pass(size_t i, int learn, float *logprobs)
     DO(backward_loss(s.learner->backward, rows, r->tokens, r->n_tokens, logprobs, NULL, learn ? coefficients : NULL,
                      NULL, NULL, &w.diag));
     if (learn)
-        trainer_pass(s.learner);
+        DO(trainer_pass(s.learner, &w.diag));
 }
 
 static void stop_policy_loss(void)

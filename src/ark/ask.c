@@ -71,7 +71,7 @@ enum status ask_begin(struct asking *asking, struct engine *engine, const struct
 }
 
 enum status ask_run(struct engine *engine, const struct tokenizer *tokenizer, struct ask *asks, size_t n,
-                    const struct ask_watch *watch, struct arena *arena, struct diag *diag)
+                    const struct engine_watch *watch, struct arena *arena, struct diag *diag)
 {
     struct asking *askings = arena_array(arena, n + 1, sizeof *askings);
     struct tokens eos = {0};
@@ -85,11 +85,8 @@ enum status ask_run(struct engine *engine, const struct tokenizer *tokenizer, st
         askings[i] = asking;
         status = ask_begin(&askings[i], engine, &eos, diag);
     }
-    while (!status && !engine_idle(engine)) {
-        status = engine_step(engine, diag);
-        if (!status && watch && watch->step(watch->context))
-            status = diag_fail(diag, STATUS_STOPPED, "interrupted");
-    }
+    if (!status)
+        status = engine_run(engine, watch, diag);
     for (i = 0; i < n && !status; i++)
         if (askings[i].failed)
             status = diag_fail(diag, STATUS_MEMORY, "out of memory for an answer");

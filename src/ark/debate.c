@@ -245,7 +245,7 @@ static enum status run_asks(struct debate *d, const struct debate_speaker *speak
 {
     struct engine_statistics before = engine_statistics(speaker->engine), after;
     struct running running = {d, speaker->engine, before.decoded_tokens};
-    struct ask_watch watch = {watch_step, &running};
+    struct engine_watch watch = {watch_step, &running};
     enum status status = ask_run(speaker->engine, tokenizer, asks, n, &watch, &d->arena, diag);
 
     after = engine_statistics(speaker->engine);

@@ -164,7 +164,7 @@ static int asked_to_stop(void *context)
 
 static enum status sample(struct work *w, struct diag *diag)
 {
-    struct ask_watch watch = {asked_to_stop, w};
+    struct engine_watch watch = {asked_to_stop, w};
     struct branches b = {NULL, NULL, 0};
     size_t i, most = 0;
     enum status status = STATUS_OK;

@@ -138,7 +138,7 @@ static enum status train_group(struct grpo *g, struct grpo_group *group, struct 
         if (!status)
             status = backward_loss(b, g->rows, g->targets, n, g->logprobs, g->entropies, coefficients, g, NULL, diag);
         if (!status)
-            trainer_pass(g->trainer);
+            status = trainer_pass(g->trainer, diag);
     }
     return status;
 }
@@ -201,6 +201,7 @@ static enum status grpo_step(void *context, struct diag *diag)
         trainer_skip_step(g->trainer);
     for (u = 0; u < updates && g->n_groups && !status; u++) {
         g->trainer->step = step; /* all updates of a step share its learning rate and number */
+        g->trainer->stop = u == 0 ? g->options->stop : NULL; /* what is begun must end */
         g->renew = u == 0 && g->options->temperature != 1;
         status = update(g, diag);
     }

@@ -205,9 +205,7 @@ static enum status run_pass(struct implicit *m, size_t from, size_t end, size_t 
     if (status || !train)
         return status;
     status = backward_loss(b, m->rows, m->targets, n, m->logprobs, NULL, slopes, m, NULL, diag);
-    if (!status)
-        trainer_pass(m->trainer);
-    return status;
+    return status ? status : trainer_pass(m->trainer, diag);
 }
 
 static enum status run_batch(struct implicit *m, int train, double *loss, struct diag *diag)

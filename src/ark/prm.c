@@ -195,11 +195,10 @@ static enum status run_micro(struct prm *p, size_t n_spans, size_t n, double sha
             p->features[i * p->dim + e] = (double)hidden[p->rows[i] * stride + e];
     }
     *loss += losses(p, n, share);
-    if (train) {
-        head_backward(p, hidden, stride, n);
-        trainer_pass(p->trainer);
-    }
-    return STATUS_OK;
+    if (!train)
+        return STATUS_OK;
+    head_backward(p, hidden, stride, n);
+    return trainer_pass(p->trainer, diag);
 }
 
 /* One step of the reward model. */

@@ -27,7 +27,7 @@ static void finish(void *user, const struct generated *generated)
 }
 
 enum status rollout_run(struct engine *engine, const struct rollout_prompt *prompts, size_t n_prompts, size_t group,
-                        const struct request *like, uint64_t first_stream, struct rollout *rollouts,
+                        const struct request *like, const struct engine_watch *watch, struct rollout *rollouts,
                         struct arena *arena, struct diag *diag)
 {
     size_t n = n_prompts * group, i;
@@ -42,13 +42,13 @@ enum status rollout_run(struct engine *engine, const struct rollout_prompt *prom
         targets[i].failed = 0;
         request.prompt = prompts[i / group].ids;
         request.n_prompt = prompts[i / group].n;
-        request.sampling.stream = first_stream + i;
+        request.sampling.stream += i;
         request.on_finish = finish;
         request.user = &targets[i];
         status = engine_submit(engine, &request, NULL, diag);
     }
     if (!status)
-        status = engine_run(engine, diag);
+        status = engine_run(engine, watch, diag);
     for (i = 0; i < n && !status; i++)
         if (targets[i].failed)
             status = diag_fail(diag, STATUS_MEMORY, "rollouts: out of memory for the tokens");

@@ -145,9 +145,7 @@ static enum status run_micro(struct sft *s, size_t n_spans, size_t n_rows, int t
         return status;
     for (i = 0; i < n_rows; i++)
         *loss -= (double)s->weights[i] * (double)s->logprobs[i];
-    if (train)
-        trainer_pass(s->trainer);
-    return STATUS_OK;
+    return train ? trainer_pass(s->trainer, diag) : STATUS_OK;
 }
 
 /* The post-norms of gemma turn an overflow into zeros, and the loss into that of the bare embeddings. */

@@ -128,13 +128,11 @@ static void show(const struct run *run)
                     (double)(run->trainer->tokens - run->tokens_before), note);
 }
 
-static enum status stop_if_asked(struct run *run, struct diag *diag)
+/* Saves what the last whole step left. */
+static enum status interrupt(struct run *run, struct diag *diag)
 {
-    enum status status;
+    enum status status = save(run, diag);
 
-    if (!run->options->stop || !run->options->stop())
-        return STATUS_OK;
-    status = save(run, diag);
     return status ? status
                   : diag_fail(diag, STATUS_STOPPED, "interrupted after step %llu of %llu; --resume goes on",
                               (unsigned long long)run->trainer->step, (unsigned long long)run->options->total_steps);
@@ -148,9 +146,14 @@ static enum status advance(struct run *run, struct diag *diag)
     int last = next == o->total_steps;
     int due = run->hooks->evaluate && (last || (o->eval_every && next % o->eval_every == 0));
     double began = progress_now();
+    uint64_t tokens = run->trainer->tokens;
     struct diag inner;
     enum status status = run->hooks->step(run->hooks->context, &inner);
 
+    if (status == STATUS_STOPPED) {
+        run->trainer->tokens = tokens;
+        return interrupt(run, diag);
+    }
     if (!status && due)
         status = judge(run, &inner);
     if (status == STATUS_NUMERIC)
@@ -164,7 +167,7 @@ static enum status advance(struct run *run, struct diag *diag)
     if (status)
         return status;
     show(run);
-    return stop_if_asked(run, diag);
+    return o->stop && o->stop() ? interrupt(run, diag) : STATUS_OK;
 }
 
 static enum status prepare(struct run *run, struct diag *diag)
@@ -205,6 +208,7 @@ enum status train_run(struct trainer *trainer, const struct train_run_options *o
     enum status status, closed;
 
     arena_init(&run.arena, "run", 0);
+    trainer->stop = options->stop;
     status = prepare(&run, diag);
     if (!status) {
         run.tokens_before = trainer->tokens;

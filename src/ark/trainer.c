@@ -120,9 +120,12 @@ const struct weight_gradients *trainer_weights(const struct trainer *trainer)
     return trainer->full ? &trainer->weights : NULL;
 }
 
-void trainer_pass(struct trainer *trainer)
+enum status trainer_pass(struct trainer *trainer, struct diag *diag)
 {
+    if (trainer->stop && trainer->stop())
+        return diag_fail(diag, STATUS_STOPPED, "interrupted");
     backward_run(trainer->backward, trainer->adapter ? trainer->grads : NULL, trainer_weights(trainer));
+    return STATUS_OK;
 }
 
 void trainer_refresh(struct trainer *trainer)

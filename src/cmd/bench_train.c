@@ -223,9 +223,7 @@ static enum status run_pass(struct training *t, size_t n_spans, size_t n, loss_c
     if (!status)
         status = backward_loss(t->trainer->backward, t->rows, t->targets, n, t->logprobs, NULL, coefficients, t,
                                trainer_weights(t->trainer), diag);
-    if (!status)
-        trainer_pass(t->trainer);
-    return status;
+    return status ? status : trainer_pass(t->trainer, diag);
 }
 
 /* `length` tokens in each of `sequences` sequences, `at_once` of them a pass. */
@@ -292,7 +290,7 @@ static enum status sample(struct training *t, size_t prompts, struct rollout *ro
         list[i].n = length;
     }
     engine_forget(t->engine);
-    return rollout_run(t->engine, list, prompts, flag(t, "group"), &like, 0, rollouts, &t->rollouts, diag);
+    return rollout_run(t->engine, list, prompts, flag(t, "group"), &like, NULL, rollouts, &t->rollouts, diag);
 }
 
 /* A prompt's samples behind it in one pass. */

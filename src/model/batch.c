@@ -395,12 +395,15 @@ int engine_idle(const struct engine *engine)
     return !engine->queue && engine->n_live == 0;
 }
 
-enum status engine_run(struct engine *engine, struct diag *diag)
+enum status engine_run(struct engine *engine, const struct engine_watch *watch, struct diag *diag)
 {
     enum status status = STATUS_OK;
 
-    while (!status && !engine_idle(engine))
+    while (!status && !engine_idle(engine)) {
         status = engine_step(engine, diag);
+        if (!status && watch && watch->step(watch->context))
+            status = diag_fail(diag, STATUS_STOPPED, "interrupted");
+    }
     return status;
 }
 
