@@ -26,6 +26,10 @@ struct checkpoint {
     float *best_params;    /* [n_params] or NULL */
 };
 
+/* The first line in which two configurations differ: its text and length in place of theirs (either may be empty, no
+ * NUL follows). 0: they agree. */
+int checkpoint_config_differs(const char **a, size_t *n_a, const char **b, size_t *n_b);
+
 enum status checkpoint_save(const char *path, const struct checkpoint *checkpoint, struct diag *diag);
 /* Fills everything but config, base_hash, data_hash and n_params, which must agree with the file: the first difference
  * is an error that names it. The arrays are the caller's; a file without best parameters fills best_params from params.

@@ -131,25 +131,34 @@ static size_t line_length(const char *text, size_t length)
     return newline ? (size_t)(newline - text) : length;
 }
 
-/* Names the first line in which the saved configuration differs from the present one. */
+int checkpoint_config_differs(const char **a, size_t *n_a, const char **b, size_t *n_b)
+{
+    while (*n_a || *n_b) {
+        size_t n = line_length(*a, *n_a), m = line_length(*b, *n_b);
+
+        if (n != m || memcmp(*a, *b, n) != 0) {
+            *n_a = n;
+            *n_b = m;
+            return 1;
+        }
+        n += n < *n_a;
+        m += m < *n_b;
+        *a += n;
+        *n_a -= n;
+        *b += m;
+        *n_b -= m;
+    }
+    return 0;
+}
+
 static enum status compare_config(struct input *in, const char *saved, size_t n_saved, const char *now)
 {
     size_t n_now = strlen(now);
 
-    while (n_saved || n_now) {
-        size_t a = line_length(saved, n_saved), b = line_length(now, n_now);
-
-        if (a != b || memcmp(saved, now, a) != 0)
-            return diag_fail(in->diag, STATUS_FORMAT, "%s: this run was started with '%.*s', not '%.*s'", in->path,
-                             (int)(a < 120 ? a : 120), saved, (int)(b < 120 ? b : 120), now);
-        a += a < n_saved;
-        b += b < n_now;
-        saved += a;
-        n_saved -= a;
-        now += b;
-        n_now -= b;
-    }
-    return STATUS_OK;
+    if (!checkpoint_config_differs(&saved, &n_saved, &now, &n_now))
+        return STATUS_OK;
+    return diag_fail(in->diag, STATUS_FORMAT, "%s: this run was started with '%.*s', not '%.*s'", in->path,
+                     (int)(n_saved < 120 ? n_saved : 120), saved, (int)(n_now < 120 ? n_now : 120), now);
 }
 
 static enum status check_header(struct input *in, struct checkpoint *c)

@@ -9,6 +9,7 @@
 
 #include "adapter_file.h"
 #include "ask.h"
+#include "checkpoint.h"
 #include "distill_parts.h"
 #include "file.h"
 
@@ -285,37 +286,25 @@ static enum status loop(struct distill *d, struct diag *diag)
     return status ? status : each_row(d, "eval-", ROW_SELF_DEBATE, ROW_DA_PAD, distill_evaluate, diag);
 }
 
-/* The first line in which two configurations differ; its length. */
-static size_t first_difference(const char **a, const char **b)
-{
-    while (**a || **b) {
-        size_t n = strcspn(*a, "\n"), m = strcspn(*b, "\n");
-
-        if (n != m || memcmp(*a, *b, n) != 0)
-            return n > m ? n : m;
-        *a += n + ((*a)[n] == '\n');
-        *b += m + ((*b)[m] == '\n');
-    }
-    return 0;
-}
-
 /* A run goes on with the settings it was begun with. */
 static enum status check_config(struct distill *d, struct diag *diag)
 {
     const char *path = distill_path(d, "stages/config.txt"), *ours = d->options->config, *found;
     struct buffer text = {0};
+    size_t n_found, n_ours = strlen(ours);
     enum status status;
 
     if (!path)
         return distill_no_memory(diag);
     if (!file_exists(path))
-        return file_save(path, ours, strlen(ours), diag);
+        return file_save(path, ours, n_ours, diag);
     status = file_read(&text, path, (size_t)1 << 20, diag);
-    found = text.data ? text.data : "";
-    if (!status && first_difference(&found, &ours))
+    found = text.data;
+    n_found = text.length;
+    if (!status && checkpoint_config_differs(&found, &n_found, &ours, &n_ours))
         status =
             diag_fail(diag, STATUS_RANGE, "%s: the run was begun with '%.*s', this is '%.*s'; another -o begins anew",
-                      path, (int)strcspn(found, "\n"), found, (int)strcspn(ours, "\n"), ours);
+                      path, (int)n_found, n_found ? found : "", (int)n_ours, ours);
     buffer_free(&text);
     return status;
 }
