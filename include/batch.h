@@ -112,7 +112,7 @@ void engine_cancel(struct engine *engine, uint64_t id);
 /* One forward pass and its callbacks. STATUS_NUMERIC when a logit is not finite: the engine can only be freed then. */
 enum status engine_step(struct engine *engine, struct diag *diag);
 int engine_idle(const struct engine *engine); /* nothing waiting, nothing running */
-/* Called after every step of an engine_run; not 0 ends it with STATUS_STOPPED. */
+/* Called after every step of an engine_run, to show that it lives; not 0 ends it with STATUS_STOPPED. */
 struct engine_watch {
     int (*step)(void *context);
     void *context;

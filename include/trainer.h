@@ -10,6 +10,7 @@
 #include <stdint.h>
 #include "adapter.h"
 #include "backward.h"
+#include "batch.h"
 #include "checkpoint.h"
 #include "full.h"
 #include "optim.h"
@@ -39,12 +40,12 @@ struct trainer {
     size_t n_tensors;
     struct optim optim;
     struct layer_gradients *layers;
-    struct weight_gradients weights; /* views of grads in full training */
-    uint64_t step;                   /* updates done */
-    uint64_t tokens;                 /* trained on so far */
-    double learning_rate, grad_norm; /* of the last step */
-    double seconds;                  /* of all updates: norm, clipping, update, derived copies */
-    int (*stop)(void);               /* asked before every pass; NULL (as created): never */
+    struct weight_gradients weights;  /* views of grads in full training */
+    uint64_t step;                    /* updates done */
+    uint64_t tokens;                  /* trained on so far */
+    double learning_rate, grad_norm;  /* of the last step */
+    double seconds;                   /* of all updates: norm, clipping, update, derived copies */
+    const struct engine_watch *watch; /* called before every pass, too; NULL (as created): nothing is */
 };
 
 /* Bytes of gradients, moments and workspace, and what an adapter needs beside its parameters. */
@@ -60,7 +61,7 @@ void trainer_begin_step(
     struct trainer *trainer); /* gradients to zero; from here to the step's end inputs are dropped */
 /* Where backward_loss puts the head's gradient: NULL unless full training. */
 const struct weight_gradients *trainer_weights(const struct trainer *trainer);
-/* backward_run into the gradients. STATUS_STOPPED, and nothing done, when trainer->stop says so. */
+/* backward_run into the gradients. STATUS_STOPPED, and nothing done, when trainer->watch says so. */
 enum status trainer_pass(struct trainer *trainer, struct diag *diag);
 /* Norm, clipping, update, derived copies. STATUS_NUMERIC when the gradient is not finite (nothing is changed then) or
  * the updated parameters are not. */

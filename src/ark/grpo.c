@@ -187,6 +187,7 @@ static enum status update(struct grpo *g, struct diag *diag)
 static enum status grpo_step(void *context, struct diag *diag)
 {
     struct grpo *g = context;
+    const struct engine_watch *watch = g->trainer->watch;
     size_t updates = g->options->updates_per_rollout, u;
     uint64_t step = g->trainer->step;
     double began;
@@ -200,11 +201,12 @@ static enum status grpo_step(void *context, struct diag *diag)
     if (!status && g->n_groups == 0)
         trainer_skip_step(g->trainer);
     for (u = 0; u < updates && g->n_groups && !status; u++) {
-        g->trainer->step = step; /* all updates of a step share its learning rate and number */
-        g->trainer->stop = u == 0 ? g->options->stop : NULL; /* what is begun must end */
+        g->trainer->step = step;                   /* all updates of a step share its learning rate and number */
+        g->trainer->watch = u == 0 ? watch : NULL; /* what is begun must end */
         g->renew = u == 0 && g->options->temperature != 1;
         status = update(g, diag);
     }
+    g->trainer->watch = watch;
     g->result->train_seconds += progress_now() - began;
     if (g->n_sampled) {
         g->result->reward = g->reward / (double)g->n_sampled;

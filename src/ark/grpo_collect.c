@@ -29,13 +29,6 @@ static enum status take_prompt(struct grpo *g, uint64_t position, struct grpo_gr
     return STATUS_OK;
 }
 
-static int asked_to_stop(void *context)
-{
-    const struct grpo *g = context;
-
-    return g->options->stop && g->options->stop();
-}
-
 /* Rollouts of n groups from shuffled position `position` on. */
 static enum status sample_groups(struct grpo *g, struct grpo_group *groups, size_t n, uint64_t position,
                                  struct diag *diag)
@@ -44,7 +37,6 @@ static enum status sample_groups(struct grpo *g, struct grpo_group *groups, size
     struct rollout_prompt *prompts = arena_array(&g->step_arena, n, sizeof *prompts);
     struct rollout *rollouts = arena_array(&g->step_arena, n * size, sizeof *rollouts);
     struct request like = {.max_new = g->options->max_new};
-    struct engine_watch watch = {asked_to_stop, g};
     enum status status = STATUS_OK;
 
     if (!prompts || !rollouts)
@@ -61,7 +53,7 @@ static enum status sample_groups(struct grpo *g, struct grpo_group *groups, size
     like.n_adapters = 1;
     engine_forget(g->engine); /* the policy has changed since the last step */
     if (!status)
-        status = rollout_run(g->engine, prompts, n, size, &like, &watch, rollouts, &g->step_arena, diag);
+        status = rollout_run(g->engine, prompts, n, size, &like, g->trainer->watch, rollouts, &g->step_arena, diag);
     for (i = 0; i < n && !status; i++)
         for (j = 0; j < size; j++)
             groups[i].samples[j].rollout = rollouts[i * size + j];

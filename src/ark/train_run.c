@@ -15,7 +15,7 @@ struct run {
     char *state_path;
     float *best_params; /* NULL without evaluation */
     double best, value; /* best: NaN before the first evaluation; value: of the last one */
-    uint64_t best_step, tokens_before, saved_step;
+    uint64_t best_step, first_step, tokens_before, saved_step; /* first, before: when this run took up the work */
 };
 
 /* ---- State ---- */
@@ -119,13 +119,22 @@ static enum status judge(struct run *run, struct diag *diag)
 
 static void show(const struct run *run)
 {
-    char note[96];
+    char note[96] = "the first step";
 
     if (!run->options->progress)
         return;
-    run->hooks->note(run->hooks->context, note, sizeof note);
+    if (run->trainer->step > run->first_step)
+        run->hooks->note(run->hooks->context, note, sizeof note);
     progress_update(run->options->progress, run->trainer->step, run->options->total_steps,
                     (double)(run->trainer->tokens - run->tokens_before), note);
+}
+
+static int watch_step(void *context)
+{
+    const struct run *run = context;
+
+    show(run);
+    return run->options->stop && run->options->stop();
 }
 
 /* Saves what the last whole step left. */
@@ -204,13 +213,15 @@ enum status train_run(struct trainer *trainer, const struct train_run_options *o
                       struct train_run_result *result, struct diag *diag)
 {
     struct run run = {.trainer = trainer, .options = options, .hooks = hooks, .best = NAN, .value = NAN};
+    const struct engine_watch watch = {watch_step, &run};
     double started = progress_now();
     enum status status, closed;
 
     arena_init(&run.arena, "run", 0);
-    trainer->stop = options->stop;
+    trainer->watch = &watch;
     status = prepare(&run, diag);
     if (!status) {
+        run.first_step = trainer->step;
         run.tokens_before = trainer->tokens;
         while (trainer->step < options->total_steps && !exhausted(&run) && !status)
             status = advance(&run, diag);
@@ -221,6 +232,7 @@ enum status train_run(struct trainer *trainer, const struct train_run_options *o
         load(&run, NULL);
     if (!status || status == STATUS_NUMERIC || status == STATUS_STOPPED)
         keep_best(&run);
+    trainer->watch = NULL;
     result->best = run.best;
     result->best_step = run.best_step;
     result->seconds = progress_now() - started;

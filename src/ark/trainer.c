@@ -122,7 +122,7 @@ const struct weight_gradients *trainer_weights(const struct trainer *trainer)
 
 enum status trainer_pass(struct trainer *trainer, struct diag *diag)
 {
-    if (trainer->stop && trainer->stop())
+    if (trainer->watch && trainer->watch->step(trainer->watch->context))
         return diag_fail(diag, STATUS_STOPPED, "interrupted");
     backward_run(trainer->backward, trainer->adapter ? trainer->grads : NULL, trainer_weights(trainer));
     return STATUS_OK;
