@@ -49,11 +49,18 @@ for seed in 1 2; do
 done
 answers 1 da test 1 1 0 1
 answers 2 da test 0 1 0 1
+for seed in 1 2; do # the answers of a student that had more questions
+    mkdir -p "$dir/more/seed-$seed/eval"
+    answers $seed more test 1 1 0 1
+    mv "$dir/seed-$seed/eval/more.test.jsonl" "$dir/more/seed-$seed/eval/da.test.jsonl"
+done
+echo '{"v":1,"rows":[{"row":"da","set":"test","training_tokens":900}]}' >"$dir/more/seed-1/summary.json"
 "$build/results" "$dir" "$dir/out" 1 2 >"$dir/out.txt" 2>"$dir/err"
 code=$?
 expect 'a run folder' '[ $code -eq 0 ] && [ ! -s "$dir/err" ]'
 # 3 and 2 of 4: mean 62.5, half width 12.706 * 17.678 / sqrt 2 = 158.8; against base 37.5
 expect 'means, Student over two seeds' 'row da | grep -q "^| da | 62.5 | 158.8 | " && row da | grep -q " | +37.5 (" && row base | grep -q "^| base | 25.0 | 0.0 |"'
+expect 'a row of other run folders' 'row da-more | grep -q "^| da-more | 75.0 | 0.0 | .* | 900 |" && grep -q "^| da-more - da | test | +12.5 | " "$dir/out/results.md"'
 expect 'wrong steps against the solution' 'row base | grep -q " | - | 20.0 | - | 20 | 0.75 |" && row da | grep -q " | 20 | 0.38 |" && row debate | grep -q " | 200 | 0.00 |"'
 # (62.5 - 25) / (100 - 25), a tenth of the tokens
 expect 'the gain recovered' 'grep -q "^| da | teacher.s debate | test | 50 % | .* | 1/10.0 |$" "$dir/out/results.md"'

@@ -4,13 +4,14 @@
 #
 #   RUN/questions/{train,dev,test,form,deep,ablation}.jsonl   drawn from the world's splits (tests/world), seeds 401..405
 #   RUN/seed-N/           arklet distill: every row of the table, with this seed
+#   RUN/more/seed-N/      arklet distill: da on more questions, those of seed-N among them
 #   RUN/majority/         majorities of agents x rounds samples
 #   RUN/ablation/         one seed, fewer questions: agents, traces, credits, the reward model's base, merged adapters
 #   OUT/results.md results.json *.svg                         by the program `results` of this folder
 #
 # Stopped at any moment it goes on when it is started again: a step that is complete has its output under the final name,
 # and each command continues its own streams and checkpoints. From the environment: ARKLET, WORLD, RESULTS, the programs;
-# STUDENT, TEACHER, models; SEEDS; TRAIN, TEST, ABLATION_TRAIN, ABLATION_TEST, numbers of questions; SETTINGS, a file;
+# STUDENT, TEACHER, models; SEEDS; TRAIN, MORE, DEV, TEST, ABLATION_TRAIN, ABLATION_TEST, numbers of questions; SETTINGS, a file;
 # FLAGS, further flags of distill; THREADS; FAST=1: the same on a few questions, in a minute or two.
 run=${1:-build/experiment} out=${2:-fixtures/results}
 here=$(cd "$(dirname "$0")" && pwd)
@@ -19,7 +20,7 @@ arklet=${ARKLET:-$build/arklet} world=${WORLD:-$build/world} results=${RESULTS:-
 student=${STUDENT:-fixtures/demo/student.gguf} teacher=${TEACHER:-fixtures/demo/teacher.gguf}
 settings=${SETTINGS:-$here/settings.txt}
 if [ -n "$FAST" ]; then
-    : "${SEEDS:=1 2}" "${TRAIN:=60}" "${DEV:=10}" "${TEST:=20}" "${ABLATION_TRAIN:=40}" "${ABLATION_TEST:=20}"
+    : "${SEEDS:=1 2}" "${TRAIN:=60}" "${MORE:=120}" "${DEV:=10}" "${TEST:=20}" "${ABLATION_TRAIN:=40}" "${ABLATION_TEST:=20}"
     : "${FLAGS:=--steps 3 --eval-every 3 --prompts 2 --group 4 --vote 3 --epochs 1}"
 fi
 seeds=${SEEDS:-1 2 3}
@@ -74,6 +75,7 @@ setting() {
 }
 
 questions train train "${TRAIN:-8000}" 401
+questions more train "${MORE:-24000}" 401 # begins with the same ones
 questions dev dev "${DEV:-200}" 402
 questions test test "${TEST:-1000}" 403
 questions form form "${TEST:-1000}" 404
@@ -85,9 +87,20 @@ questions deep deep "${TEST:-1000}" 405
 
 # ---- The table, once for every seed ----
 
+tests="--test $run/questions/test.jsonl --ood $run/questions/form.jsonl --ood $run/questions/deep.jsonl"
 for seed in $seeds; do
-    distill "$run/seed-$seed" "$seed" -f "$run/questions/train.jsonl" --test "$run/questions/test.jsonl" \
-        --ood "$run/questions/form.jsonl" --ood "$run/questions/deep.jsonl"
+    distill "$run/seed-$seed" "$seed" -f "$run/questions/train.jsonl" $tests
+done
+
+# More questions: the debates that were held are not held again.
+for seed in $seeds; do
+    more=$run/more/seed-$seed
+    if [ ! -f "$more/debate.jsonl" ]; then
+        mkdir -p "$more"
+        cp "$run/seed-$seed/debate.jsonl" "$more/debate.part"
+        mv "$more/debate.part" "$more/debate.jsonl"
+    fi
+    distill "$more" "$seed" -f "$run/questions/more.jsonl" $tests --rows da
 done
 
 # Majorities of as many samples as a debate has turns at most, beside the debates' votes.

@@ -17,6 +17,21 @@
 
 const char *const set_names[N_SETS] = {"test", "form", "deep"};
 
+const char *row_in_run(int row)
+{
+    return distill_row_name(row == ROW_DA_MORE ? ROW_DA : (enum distill_row)row);
+}
+
+const char *row_name(int row)
+{
+    return row == ROW_DA_MORE ? "da-more" : row_in_run(row);
+}
+
+const char *row_folder(int row)
+{
+    return row == ROW_DA_MORE ? "more/" : "";
+}
+
 const char *results_path(struct results *r, const char *format, ...)
 {
     char name[160];
@@ -162,12 +177,12 @@ static enum status read_rows(struct results *r, struct diag *diag)
     static const char *const names[N_SETS] = {"test", "ood1", "ood2"}; /* as distill calls them */
     enum status status = STATUS_OK;
 
-    for (int row = 0; row < DISTILL_ROWS; row++)
+    for (int row = 0; row < N_ROWS; row++)
         for (int set = 0; set < N_SETS; set++)
             for (size_t s = 0; s < r->n_seeds && !status; s++)
                 status = answers_read(&r->rows[row][set][s],
-                                      results_path(r, "seed-%llu/eval/%s.%s.jsonl", (unsigned long long)r->seeds[s],
-                                                   distill_row_name((enum distill_row)row), names[set]),
+                                      results_path(r, "%sseed-%llu/eval/%s.%s.jsonl", row_folder(row),
+                                                   (unsigned long long)r->seeds[s], row_in_run(row), names[set]),
                                       results_path(r, "questions/%s.solved.jsonl", set_names[set]), &r->arena, diag);
     return status;
 }

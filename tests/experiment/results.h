@@ -14,6 +14,12 @@
 
 extern const char *const set_names[N_SETS]; /* "test", "form", "deep" */
 
+/* The rows of distill, and da on more questions, which stands in run folders of its own. */
+enum { ROW_DA_MORE = DISTILL_ROWS, N_ROWS };
+const char *row_name(int row);   /* "da", "da-more" */
+const char *row_in_run(int row); /* as its run folder calls it */
+const char *row_folder(int row); /* what stands before seed-N: "", "more/" */
+
 /* Of a file of answers, per question in the order of the questions' file. */
 struct answers {
     int there;
@@ -26,7 +32,7 @@ struct results {
     const char *run, *out;
     size_t n_seeds;
     uint64_t seeds[MAX_SEEDS];
-    struct answers rows[DISTILL_ROWS][N_SETS][MAX_SEEDS];
+    struct answers rows[N_ROWS][N_SETS][MAX_SEEDS];
     struct arena arena;
 };
 

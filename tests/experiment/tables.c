@@ -9,7 +9,7 @@
 struct table {
     struct results *r;
     struct buffer *md, *json;
-    const struct json *summaries[MAX_SEEDS]; /* of distill, one a seed */
+    const struct json *summaries[2][MAX_SEEDS]; /* of distill, one a seed; [1]: of the runs on more questions */
     double *base[N_SETS], *base_wrong[N_SETS];
     size_t n[N_SETS];
     int n_json;
@@ -17,18 +17,28 @@ struct table {
 
 /* ---- From distill's summaries ---- */
 
+static enum status read_summary(struct table *t, const struct json **summary, const char *path, struct diag *diag)
+{
+    struct buffer text = {0};
+    enum status status = file_read(&text, path, (size_t)1 << 26, diag);
+
+    if (!status)
+        status = json_parse(summary, text.data, text.length, &t->r->arena, path, 1, NULL, diag);
+    buffer_free(&text);
+    return status;
+}
+
 static enum status read_summaries(struct table *t, struct diag *diag)
 {
     enum status status = STATUS_OK;
 
     for (size_t s = 0; s < t->r->n_seeds && !status; s++) {
-        const char *path = results_path(t->r, "seed-%llu/summary.json", (unsigned long long)t->r->seeds[s]);
-        struct buffer text = {0};
+        unsigned long long seed = t->r->seeds[s];
+        const char *more = results_path(t->r, "%sseed-%llu/summary.json", row_folder(ROW_DA_MORE), seed);
 
-        status = file_read(&text, path, (size_t)1 << 26, diag);
-        if (!status)
-            status = json_parse(&t->summaries[s], text.data, text.length, &t->r->arena, path, 1, NULL, diag);
-        buffer_free(&text);
+        status = read_summary(t, &t->summaries[0][s], results_path(t->r, "seed-%llu/summary.json", seed), diag);
+        if (!status && more && file_exists(more))
+            status = read_summary(t, &t->summaries[1][s], more, diag);
     }
     return status;
 }
@@ -36,7 +46,7 @@ static enum status read_summaries(struct table *t, struct diag *diag)
 static const struct json *summary_row(const struct json *summary, const char *row, int set)
 {
     static const char *const names[N_SETS] = {"test", "ood1", "ood2"};
-    const struct json *rows = json_get(summary, "rows");
+    const struct json *rows = summary ? json_get(summary, "rows") : NULL;
 
     for (const struct json *i = rows ? rows->child : NULL; i; i = i->next)
         if (strcmp(json_string(i, "row", ""), row) == 0 && strcmp(json_string(i, "set", ""), names[set]) == 0)
@@ -51,7 +61,7 @@ static double summary_mean(const struct table *t, int row, int set, const char *
     int n = 0;
 
     for (size_t s = 0; s < t->r->n_seeds; s++) {
-        const struct json *found = summary_row(t->summaries[s], distill_row_name((enum distill_row)row), set);
+        const struct json *found = summary_row(t->summaries[row == ROW_DA_MORE][s], row_in_run(row), set);
         const struct json *value = json_get(found, name);
         double x =
             value && value->type == JSON_OBJECT ? json_number(value, "value", NAN) : json_number(found, name, NAN);
@@ -164,7 +174,7 @@ static enum status value_row(struct table *t, int row, int set, struct row_value
 static void put_row(struct table *t, int row, int set, const struct row_values *v)
 {
     struct buffer *md = t->md, *json = t->json;
-    const char *name = distill_row_name((enum distill_row)row);
+    const char *name = row_name(row);
 
     buffer_format(md, "| %s |", name);
     put_number(md, "%.1f", 100 * v->accuracy.mean);
@@ -224,7 +234,7 @@ static enum status put_set(struct table *t, int set, struct diag *diag)
                        "tokens | wrong steps | "
                        "true eq | trained on | seconds "
                        "|\n|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|\n");
-    for (int row = 0; row < DISTILL_ROWS && !status; row++) {
+    for (int row = 0; row < N_ROWS && !status; row++) {
         struct row_values v;
 
         if (!t->r->rows[row][set][0].there)
@@ -242,7 +252,7 @@ static const int pairs[][2] = {
     {ROW_RSFT, ROW_SELF},          {ROW_DA, ROW_SELF},        {ROW_SAMPLED, ROW_SELF},   {ROW_RSFT, ROW_SAMPLED},
     {ROW_DA, ROW_SAMPLED},         {ROW_DA, ROW_RSFT},        {ROW_DA, ROW_ANSWER},      {ROW_PAD, ROW_RL},
     {ROW_DA_PAD, ROW_DA},          {ROW_DA_PAD, ROW_PAD},     {ROW_DA_PAD, ROW_SAMPLED}, {ROW_DA_PAD, ROW_SELF},
-    {ROW_DA_PAD, ROW_SELF_DEBATE}, {ROW_DEBATE, ROW_TEACHER},
+    {ROW_DA_PAD, ROW_SELF_DEBATE}, {ROW_DEBATE, ROW_TEACHER}, {ROW_DA_MORE, ROW_DA},     {ROW_DA_MORE, ROW_DEBATE},
 };
 
 static enum status put_pair(struct table *t, int a, int b, int set, struct diag *diag)
@@ -267,15 +277,14 @@ static enum status put_pair(struct table *t, int a, int b, int set, struct diag 
     }
     o = over_seeds(differences, seeds);
     status = stats_paired_bootstrap(&paired, left, right, n, STATS_REPLICATES, 1, diag);
-    buffer_format(t->md, "| %s - %s | %s | %+.1f | %+.1f .. %+.1f |", distill_row_name((enum distill_row)a),
-                  distill_row_name((enum distill_row)b), set_names[set], 100 * paired.difference.mean,
-                  100 * paired.difference.low, 100 * paired.difference.high);
+    buffer_format(t->md, "| %s - %s | %s | %+.1f | %+.1f .. %+.1f |", row_name(a), row_name(b), set_names[set],
+                  100 * paired.difference.mean, 100 * paired.difference.low, 100 * paired.difference.high);
     put_p(t->md, paired.p);
     put_p(t->md, p);
     put_number(t->md, "%.1f", 100 * o.half);
     buffer_format(t->md, "\n");
-    buffer_format(t->json, "%s\n{\"left\":\"%s\",\"right\":\"%s\",\"set\":\"%s\"", t->n_json++ ? "," : "",
-                  distill_row_name((enum distill_row)a), distill_row_name((enum distill_row)b), set_names[set]);
+    buffer_format(t->json, "%s\n{\"left\":\"%s\",\"right\":\"%s\",\"set\":\"%s\"", t->n_json++ ? "," : "", row_name(a),
+                  row_name(b), set_names[set]);
     put_interval(t->json, "difference", &paired.difference);
     put_member(t->json, "p_bootstrap", paired.p);
     put_member(t->json, "p_mcnemar", p);
@@ -313,8 +322,8 @@ static void put_recovered(struct table *t, int set, int row, int debate)
         own += t->r->rows[row][set][s].tokens;
         all += t->r->rows[debate][set][s].tokens;
     }
-    buffer_format(t->md, "| %s | %s | %s |", distill_row_name((enum distill_row)row),
-                  distill_row_about((enum distill_row)debate), set_names[set]);
+    buffer_format(t->md, "| %s | %s | %s |", row_name(row), distill_row_about((enum distill_row)debate),
+                  set_names[set]);
     put_number(t->md, "%.0f %%", isnan(share.low) ? NAN : 100 * share.mean); /* of a gain that is clear of zero */
     if (isnan(share.low))
         buffer_text(t->md, " - |");
@@ -322,8 +331,8 @@ static void put_recovered(struct table *t, int set, int row, int debate)
         buffer_format(t->md, " %.0f .. %.0f %% |", 100 * share.low, 100 * share.high);
     put_number(t->md, "1/%.1f", all / own);
     buffer_text(t->md, "\n");
-    buffer_format(t->json, "%s\n{\"row\":\"%s\",\"of\":\"%s\",\"set\":\"%s\"", t->n_json++ ? "," : "",
-                  distill_row_name((enum distill_row)row), distill_row_name((enum distill_row)debate), set_names[set]);
+    buffer_format(t->json, "%s\n{\"row\":\"%s\",\"of\":\"%s\",\"set\":\"%s\"", t->n_json++ ? "," : "", row_name(row),
+                  row_name(debate), set_names[set]);
     put_interval(t->json, "share", &share);
     put_member(t->json, "tokens_share", own / all);
     buffer_text(t->json, "}");
@@ -340,7 +349,7 @@ static void put_all_recovered(struct table *t)
     t->n_json = 0;
     for (int set = 0; set < N_SETS; set++)
         for (int d = 0; d < 2; d++)
-            for (int row = ROW_ANSWER; row < DISTILL_ROWS; row++)
+            for (int row = ROW_ANSWER; row < N_ROWS; row++)
                 put_recovered(t, set, row, debates[d]);
 }
 
@@ -406,7 +415,7 @@ static void put_training(struct table *t)
         "best of n | mean |\n|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|\n");
     buffer_text(t->json, "\n],\n\"training\":[");
     for (size_t s = 0; s < t->r->n_seeds; s++) {
-        const struct json *stages = json_get(t->summaries[s], "stages"), *held = NULL, *prm = NULL;
+        const struct json *stages = json_get(t->summaries[0][s], "stages"), *held = NULL, *prm = NULL;
         double seconds = 0;
 
         for (const struct json *i = stages ? stages->child : NULL; i; i = i->next) {
