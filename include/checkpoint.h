@@ -1,6 +1,6 @@
 /* checkpoint.h - the state of a training run, complete: resumed, it ends with the bytes of an uninterrupted run.
  *
- *   | "ARKCKPT1" | u64 n_config | config text | u64 base hash | u64 data hash | u64 step | u64 tokens |
+ *   | "ARKCKPT2" | u64 n_config | config text | u64 base hash | u64 data hash | u64 step | u64 updates | u64 tokens |
  *   | f64 best | u64 best step | u64 n_params | params f32 | m f32 | v f32 | best params f32 |
  *   | u64 check: hash of all before |
  *
@@ -18,9 +18,10 @@ struct checkpoint {
     const char *config; /* "name = value" lines that must agree to resume; NUL-terminated */
     uint64_t base_hash; /* of the base model's weights */
     uint64_t data_hash;
-    uint64_t step, tokens; /* steps done; tokens trained on */
-    double best;           /* best dev loss (or reward) so far; unused without a dev set */
-    uint64_t best_step;    /* 0: none */
+    uint64_t step, updates; /* steps done; updates of the parameters, which a step may have none or several of */
+    uint64_t tokens;        /* trained on */
+    double best;            /* best dev loss (or reward) so far; unused without a dev set */
+    uint64_t best_step;     /* 0: none */
     size_t n_params;
     float *params, *m, *v; /* [n_params] */
     float *best_params;    /* [n_params] or NULL */

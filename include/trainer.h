@@ -41,7 +41,8 @@ struct trainer {
     struct optim optim;
     struct layer_gradients *layers;
     struct weight_gradients weights;  /* views of grads in full training */
-    uint64_t step;                    /* updates done */
+    uint64_t step;                    /* steps done; the learning rate follows them */
+    uint64_t updates;                 /* of the parameters; the optimiser's bias correction follows them */
     uint64_t tokens;                  /* trained on so far */
     double learning_rate, grad_norm;  /* of the last step */
     double seconds;                   /* of all updates: norm, clipping, update, derived copies */

@@ -518,6 +518,33 @@ static void check_full_curve(const char *name, const struct train_golden *g, str
     compare_curve(name, g, &g->full_curve, s);
 }
 
+/* Several updates of one step, and steps without any: the bias correction counts updates, so that none is much larger
+ * than the learning rate. */
+static void check_updates(const char *name, const struct train_golden *g, struct setup *s)
+{
+    struct batch b = whole_batch(g);
+    struct diag diag = {0};
+    size_t bytes = s->trainer->n_params * sizeof(float), i;
+    float *before = malloc(bytes);
+    double most = 0;
+    int u;
+
+    memcpy(before, s->trainer->params, bytes);
+    for (u = 0; u < 100; u++)
+        trainer_skip_step(s->trainer);
+    for (u = 0; u < 4; u++) {
+        s->trainer->step = STEPS / 2;
+        batch_pass(s->trainer, &b, 1);
+        CHECK(trainer_end_step(s->trainer, &diag) == STATUS_OK);
+    }
+    for (i = 0; i < s->trainer->n_params; i++)
+        most = fmax(most, fabs((double)s->trainer->params[i] - (double)before[i]));
+    most /= s->trainer->learning_rate;
+    CHECK_MSG(s->trainer->updates == 4 && most > 3 && most < 4.2, "%s: %llu updates moved by %.3g learning rates", name,
+              (unsigned long long)s->trainer->updates, most);
+    free(before);
+}
+
 static void test_logits(void)
 {
     for_each_family(check_logits, 0);
@@ -531,6 +558,11 @@ static void test_adapter_gradients(void)
 static void test_full_gradients(void)
 {
     for_each_family(check_full_gradients, 1);
+}
+
+static void test_updates(void)
+{
+    for_each_family(check_updates, 0);
 }
 
 static void test_packing(void)
@@ -587,6 +619,7 @@ int main(void)
     RUN(test_adapter_gradients);
     RUN(test_full_gradients);
     RUN(test_packing);
+    RUN(test_updates);
     RUN(test_kept_layers);
     RUN(test_adapter_curve);
     RUN(test_full_curve);

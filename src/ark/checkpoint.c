@@ -4,7 +4,7 @@
 #include <string.h>
 #include "file.h"
 
-#define MAGIC "ARKCKPT1"
+#define MAGIC "ARKCKPT2"
 
 static uint64_t hash_bytes(uint64_t hash, const void *bytes, size_t length)
 {
@@ -54,6 +54,7 @@ static void put_all(struct output *out, const struct checkpoint *c)
     put_u64(out, c->base_hash);
     put_u64(out, c->data_hash);
     put_u64(out, c->step);
+    put_u64(out, c->updates);
     put_u64(out, c->tokens);
     put(out, &c->best, sizeof c->best);
     put_u64(out, c->best_step);
@@ -190,6 +191,7 @@ static enum status read_all(struct input *in, struct checkpoint *c)
     if (check_header(in, c))
         return in->status ? in->status : STATUS_FORMAT;
     c->step = take_u64(in);
+    c->updates = take_u64(in);
     c->tokens = take_u64(in);
     best = take(in, 8);
     if (best)
@@ -209,12 +211,12 @@ static enum status read_all(struct input *in, struct checkpoint *c)
 /* The hash as it was summed while writing: piece by piece in the order of put_all. */
 static uint64_t hash_file(const uint8_t *data, size_t n_config, size_t n_params)
 {
-    size_t pieces[] = {8, 8, n_config, 8, 8, 8, 8, 8, 8, 8, 0, 0, 0, 0}, i, at = 0;
+    size_t pieces[] = {8, 8, n_config, 8, 8, 8, 8, 8, 8, 8, 8, 0, 0, 0, 0}, i, at = 0;
     uint64_t hash = 0;
 
-    for (i = 10; i < 14; i++)
+    for (i = 11; i < 15; i++)
         pieces[i] = n_params * sizeof(float);
-    for (i = 0; i < 14; i++) {
+    for (i = 0; i < 15; i++) {
         hash = hash_bytes(hash, data + at, pieces[i]);
         at += pieces[i];
     }

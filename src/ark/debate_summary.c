@@ -21,7 +21,8 @@ void debate_count(struct debate_summary *s, const struct transcript *t)
     if (!t->question.has_gold || !t->n_turns)
         return;
     s->with_gold++;
-    s->rounds = t->n_rounds > s->rounds ? t->n_rounds : s->rounds;
+    if (t->n_rounds > s->rounds) /* one held elsewhere may have more than are told apart */
+        s->rounds = t->n_rounds < DEBATE_MAX_ROUNDS ? t->n_rounds : DEBATE_MAX_ROUNDS;
     s->turns += t->n_agents;
     first = transcript_vote(t, 0, &votes);
     s->vote_first += first && answer_correct(&t->question.key, first->answer);

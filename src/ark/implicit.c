@@ -342,6 +342,9 @@ static enum status train(struct implicit *m, struct diag *diag)
     run.progress = o->progress;
     run.stop = o->stop;
     status = train_run(m->trainer, &run, &hooks, &result, diag);
+    if (!status && m->trainer->tokens == 0)
+        status = diag_fail(diag, STATUS_FORMAT, "%s: no solution fits into %zu tokens (--max-len)", o->data,
+                           o->format.max_len);
     m->result->steps = m->trainer->step;
     m->result->tokens = m->trainer->tokens;
     m->result->best_step = result.best_step;

@@ -215,12 +215,16 @@ static enum status prm_step(void *context, struct diag *diag)
         end = pack_examples(p, from, &n);
         status = run_micro(p, end - from, n, (double)n / (double)p->n_labelled, 1, &loss, diag);
     }
-    if (!status)
+    if (!status && p->n_labelled == 0)
+        trainer_skip_step(p->trainer);
+    else if (!status)
         status = trainer_end_step(p->trainer, diag);
     for (from = 0; from < p->n_examples; from++)
         p->trainer->tokens += p->examples[from].text.tokens.count;
-    p->result->loss = loss;
-    p->result->accuracy = p->correct / (double)p->n_labelled;
+    if (p->n_labelled) {
+        p->result->loss = loss;
+        p->result->accuracy = p->correct / (double)p->n_labelled;
+    }
     return status;
 }
 
@@ -245,6 +249,9 @@ static enum status evaluate(void *context, double *mean, struct diag *diag)
             status = run_micro(p, end - from, n, (double)n, 0, &loss, diag);
         }
     }
+    if (!status && total == 0)
+        return diag_fail(diag, STATUS_FORMAT, "%s: no step has a label within %zu tokens (--max-len)", p->options->dev,
+                         p->options->format.max_len);
     *mean = loss / total;
     return status;
 }
@@ -324,6 +331,9 @@ static enum status train(struct prm *p, struct diag *diag)
     run.progress = o->progress;
     run.stop = o->stop;
     status = train_run(p->trainer, &run, &hooks, &result, diag);
+    if (!status && p->trainer->tokens == 0)
+        status = diag_fail(diag, STATUS_FORMAT, "%s: no step has a label within %zu tokens (--max-len)",
+                           p->options->data, p->options->format.max_len);
     p->result->steps = p->trainer->step;
     p->result->tokens = p->trainer->tokens;
     p->result->best_step = result.best_step;

@@ -148,11 +148,12 @@ enum status trainer_end_step(struct trainer *trainer, struct diag *diag)
         return diag_fail(diag, STATUS_NUMERIC,
                          "expected a finite gradient, found a norm of %g (a smaller --lr may help)",
                          trainer->grad_norm);
-    optim_step(&trainer->optim, trainer->params, trainer->grads, (float)trainer->learning_rate, trainer->step + 1,
+    optim_step(&trainer->optim, trainer->params, trainer->grads, (float)trainer->learning_rate, trainer->updates + 1,
                optim_clip(trainer->grad_norm, o->clip));
     if (!isfinite(optim_norm(&trainer->exec, trainer->params, trainer->n_params)))
         return diag_fail(diag, STATUS_NUMERIC, "the update made parameters infinite (a smaller --lr may help)");
     trainer->step++;
+    trainer->updates++;
     trainer_refresh(trainer);
     trainer->seconds += progress_now() - started;
     return STATUS_OK;
@@ -168,6 +169,7 @@ void trainer_skip_step(struct trainer *trainer)
 void trainer_fill(const struct trainer *trainer, struct checkpoint *checkpoint)
 {
     checkpoint->step = trainer->step;
+    checkpoint->updates = trainer->updates;
     checkpoint->tokens = trainer->tokens;
     checkpoint->n_params = trainer->n_params;
     checkpoint->params = trainer->params;
@@ -178,6 +180,7 @@ void trainer_fill(const struct trainer *trainer, struct checkpoint *checkpoint)
 void trainer_restore(struct trainer *trainer, const struct checkpoint *checkpoint)
 {
     trainer->step = checkpoint->step;
+    trainer->updates = checkpoint->updates;
     trainer->tokens = checkpoint->tokens;
     trainer_refresh(trainer);
 }

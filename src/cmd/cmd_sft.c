@@ -255,8 +255,8 @@ static int train(struct sft_command *c)
     progress_begin(&c->progress, "sft", "tok/s");
     status = sft_run(c->load.model, c->adapter, c->full, &c->load.exec, &c->options, &result, &diag);
     progress_end(&c->progress, result.steps, result.steps, (double)result.tokens, status ? "stopped" : "done");
-    /* What was learnt before a run broke off is written too. */
-    if (!status || ((status == STATUS_NUMERIC || status == STATUS_STOPPED) && result.steps))
+    /* What was learnt before the numbers failed is written too; an interrupted run has its checkpoint. */
+    if (!status || (status == STATUS_NUMERIC && result.steps))
         written = write_result(c, status ? NULL : &diag);
     if (status || written)
         return cmd_fail(&diag);
