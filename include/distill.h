@@ -66,7 +66,6 @@ struct distill_options {
     size_t mem_limit; /* bytes; 0: none */
 
     size_t agents, rounds, window;
-    int skip_unanimous;
     size_t max_new, batch;    /* tokens of an answer; sequences that decode together */
     struct sampling sampling; /* of debates and votes, with the seed of everything */
     size_t votes;             /* samples of a question in evaluations; 1: greedy answers alone */
@@ -77,6 +76,7 @@ struct distill_options {
     unsigned labels; /* sources of the reward model's labels (step_labels.h) */
 
     struct adapter_shape shape;
+    double lora_dropout;        /* of SFT and the reward model */
     struct train_options train; /* of SFT; lr also of the reward model unless prm_lr */
     double epochs, prm_epochs, prm_lr, rl_lr, rl_temperature;
     size_t records, max_len; /* a step; tokens of a record */

@@ -80,13 +80,26 @@ run select -m fixtures/models/qwen3 -f "$dir/debate.jsonl" -o "$dir/chat.jsonl" 
 run sft -m fixtures/models/qwen3 -f "$dir/chat.jsonl" -o "$dir/chat" --epochs 0.05 --batch 2 --max-len 256 -q --chat-template chatml
 expect 'sft on traces in messages' 'silent && has "^steps "'
 
+# ---- A debate of more rounds than a summary tells apart ----
+model=fixtures/models/qwen3
+echo '{"id":"1","question":"Ann has 3. How many?","answer":"3"}' >"$dir/q.jsonl"
+awk 'BEGIN {
+    printf "{\"v\":1,\"id\":\"1\",\"question\":\"Ann has 3. How many?\",\"gold\":\"3\",\"kind\":\"number\",\"agents\":1,\"rounds\":4000,\"turns\":["
+    for (r = 0; r < 4000; r++)
+        printf "%s{\"round\":%d,\"agent\":0,\"text\":\"#### 3\",\"answer\":\"3\",\"correct\":true}", r ? "," : "", r
+    print "],\"vote\":{\"answer\":\"3\",\"count\":1,\"correct\":true}}"
+}' >"$dir/long.jsonl"
+run debate -m $model -f "$dir/q.jsonl" -o "$dir/long.jsonl" --agents 1 --rounds 1 --max-new 8 -q
+expect 'a debate of 4,000 rounds' 'silent && has "^mean_agent_round_15 1.0000 1$" && ! has "^mean_agent_round_16 "'
+
 # ---- prm: debates as labelled steps ----
 head -n 6 "$dir/debate.jsonl" >"$dir/few.jsonl"
 tail -n 6 "$dir/debate.jsonl" >"$dir/dev.jsonl"
-model=fixtures/models/qwen3
 run prm -m $model -f "$dir/few.jsonl" --dev "$dir/dev.jsonl" -o "$dir/prm" --epochs 1 --max-len 256
 expect 'prm on debates' '[ $code -eq 0 ] && grep -q "labels.jsonl: 6 debates" "$dir/err" && has "^step_auc " && has "^first_error_f1 " && has "^best_of_n "'
 expect 'a wrong step is labelled' 'grep -q "\[true,false,null\],\"correct\":false,\"source\":\[\[0,0\]\]" "$dir/prm/labels.jsonl"'
+run prm -m $model -f "$dir/few.jsonl" -o "$dir/cut" --max-len 6 -q
+expect 'prm without a step that fits' 'refused 1 "few.jsonl\|labels.jsonl" "within 6 tokens" && [ ! -f "$dir/cut/adapter.gguf" ]'
 mc="prm -m $model -f $dir/few.jsonl --epochs 0.1 --max-len 256 --labels mc,outcome --mc-samples 2 --mc-max-new 6 -q"
 run $mc -o "$dir/mc" -t 1
 expect 'labels by continuations' 'silent && [ "$(grep -c "\"mc\":\[" "$dir/mc/labels.jsonl")" -eq "$(wc -l <"$dir/mc/labels.jsonl")" ]'

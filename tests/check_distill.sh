@@ -87,6 +87,12 @@ done
 (distill whole --lr 1e-3 >"$dir/out" 2>"$dir/err")
 code=$?
 expect 'another configuration' 'refused 1 config.txt "lr = 5e-3" "lr = 1e-3"'
+(distill whole -m "$dir/demo/teacher/model.gguf" >"$dir/out" 2>"$dir/err")
+code=$?
+expect 'another student' 'refused 1 config.txt "student/model.gguf" "teacher/model.gguf"'
+(distill dropout --rows base,da --lora-dropout 0.5 --vote 1 -q >"$dir/out" 2>"$dir/err")
+code=$?
+expect 'dropout in fine-tuning' '[ $code -eq 0 ] && ! cmp -s "$dir/dropout/da/adapter_model.safetensors" "$dir/whole/da/adapter_model.safetensors"'
 # At a low temperature the samples, and the policy that learns from them, are surer.
 (distill cool --rows base,rl --rl-temp 0.2 --vote 1 -q >"$dir/out" 2>"$dir/err")
 code=$?

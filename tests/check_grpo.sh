@@ -88,6 +88,22 @@ grpo narrow --steps 1 --clip-eps 0 --clip-eps-high 0 --temp 0.7
 expect 'the first update has ratios of exactly 1' '[ $code -eq 0 ] && ! without_gradient narrow && [ "$(column narrow clip_ratio/region_mean)" = 0 ]'
 grpo twice --steps 1 --clip-eps 0 --clip-eps-high 0 --temp 0.7 --updates-per-rollout 2
 expect 'the second one has not' '[ $code -eq 0 ] && column twice clip_ratio/region_mean | grep -q "^0[.].*[1-9]"'
+# The reward in the table is the one that is learnt from: of the answer, of both, of the steps (one in each answer here).
+grpo outcome --steps 1 --prm "$dir/prm" --credit outcome
+grpo softmin --steps 1 --prm "$dir/prm"
+grpo scores --steps 1 --prm "$dir/prm" --mode grpo
+expect 'the reward of each credit' '[ "$(column outcome reward)" = "$(column outcome rewards/answer/mean)" ] &&
+    [ "$(column softmin reward)" != "$(column softmin rewards/answer/mean)" ] && [ "$(column scores reward)" = "$(column scores rewards/prm/mean)" ]'
+for flags in '--mode grpo' '--credit vppo' "--prm-model $model"; do
+    grpo x $flags
+    expect "$flags without a reward model" 'refused 2 "expected --prm"'
+done
+grpo x --lora "$dir/whole"
+expect 'a rank for an adapter that has one' 'refused 2 rank "has its own"'
+grpo answers --steps 1
+sed 's/#### 3/#### 4/' "$dir/q.jsonl" >"$dir/other.jsonl"
+grpo answers --steps 1 --resume -f "$dir/other.jsonl"
+expect 'goes on with the same answers alone' 'refused 1 state.bin "other data"'
 grpo x --epochs 1 --steps 2
 expect 'epochs and steps' 'refused 2 epochs steps'
 grpo x --max-len 10

@@ -272,7 +272,6 @@ enum status distill_hold(struct distill *d, const char *questions, const char *o
     options.seed = o->sampling.seed;
     options.window = o->window;
     options.early_stop = 1;
-    options.skip_unanimous = o->skip_unanimous;
     options.evaluation = evaluation;
     options.model_name = list[0].model_name;
     options.progress = o->progress;

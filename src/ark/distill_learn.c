@@ -53,9 +53,11 @@ enum status distill_fresh(struct distill *d, struct adapter **adapter, int score
 
     shape.score = score;
     status = adapter_create(adapter, d->model, &shape, diag);
-    if (!status)
-        adapter_init(*adapter, d->options->sampling.seed);
-    return status;
+    if (status)
+        return status;
+    adapter_init(*adapter, d->options->sampling.seed);
+    (*adapter)->dropout = (float)d->options->lora_dropout;
+    return STATUS_OK;
 }
 
 int distill_is_empty(const char *path)
@@ -207,6 +209,8 @@ static enum status load_adapters(struct distill *d, struct reinforcing *r, enum 
 
     if (!status && row != ROW_RL)
         status = distill_adapter(d, &r->prm, "prm", diag);
+    if (!status)
+        r->policy->dropout = 0; /* the ratio of on-policy updates is exactly 1 */
     r->questions.policy = r->policy;
     return status;
 }
@@ -276,7 +280,7 @@ static const char *obstacle(struct distill *d, enum distill_row row)
 enum status distill_reinforce(struct distill *d, enum distill_row row, struct buffer *result, struct diag *diag)
 {
     static const char *const columns[] = {
-        "step", "reward", "accuracy", "kl", "entropy", "completions/mean_length", "num_tokens", NULL};
+        "step", "reward", "rewards/answer/mean", "kl", "entropy", "completions/mean_length", "num_tokens", NULL};
     const char *reason = obstacle(d, row);
     struct reinforcing r = {0};
     struct grpo_result g = {0};

@@ -170,6 +170,27 @@ static void pure_group(struct grpo *g, struct grpo_group *group, const struct re
     }
 }
 
+/* What the reward model gives a sample, and with what weight it is part of the reward. Credits that make no reward of
+ * it show the softmin, with weight 0. */
+static double step_return(const struct grpo_options *o, const struct reward_sample *sample, double *scratch)
+{
+    double sum = 0;
+    size_t k;
+
+    if (o->mode != GRPO_GRPO && !(o->mode == GRPO_PAD && o->pad.credit == CREDIT_SUM))
+        return reward_softmin(scratch, sample, o->pad.temperature);
+    for (k = 0; k < sample->n_steps; k++)
+        sum += sample->steps[k].score;
+    return o->mode == GRPO_GRPO && sample->n_steps ? sum / (double)sample->n_steps : sum;
+}
+
+static double step_weight(const struct grpo_options *o)
+{
+    if (o->mode != GRPO_PAD)
+        return 1;
+    return o->pad.credit == CREDIT_SOFTMIN || o->pad.credit == CREDIT_SUM ? o->pad.lambda_p : 0;
+}
+
 /* Advantages of one group by mode; whitening of mode pure follows over the whole batch. */
 static enum status advantages_of(struct grpo *g, struct grpo_group *group, struct diag *diag)
 {
@@ -188,7 +209,7 @@ static enum status advantages_of(struct grpo *g, struct grpo_group *group, struc
     if (!samples || !rows || !scratch || !delta)
         return diag_fail(diag, STATUS_MEMORY, "grpo: out of memory for advantages");
     for (i = 0; i < n; i++)
-        group->samples[i].returned = reward_softmin(scratch, &samples[i], g->options->pad.temperature);
+        group->samples[i].returned = step_return(g->options, &samples[i], scratch);
     if (g->options->mode == GRPO_PAD) {
         reward_pad(rows, &g->options->pad, samples, n, scratch);
     } else if (g->options->mode == GRPO_PURE) {
@@ -243,9 +264,9 @@ static void count_group(struct grpo *g, const struct grpo_group *group)
 
     for (j = 0; j < o->group; j++) {
         const struct grpo_sample *s = &group->samples[j];
-        double c = s->correct && !s->rollout.truncated, reward = o->pad.lambda_v * c;
+        double c = s->correct && !s->rollout.truncated, reward = o->mode == GRPO_GRPO ? 0 : o->pad.lambda_v * c;
 
-        reward += g->scorer ? o->pad.lambda_p * s->returned : 0;
+        reward += g->scorer ? step_weight(o) * s->returned : 0;
         mean += reward / (double)o->group;
         square += reward * reward / (double)o->group;
         g->right += c;

@@ -29,6 +29,16 @@ static enum status reserve(struct grpo_task_list *list, struct diag *diag)
     return STATUS_OK;
 }
 
+/* What is asked, and what is right. */
+static void hash_question(struct grpo_task_list *list, const struct question *question)
+{
+    size_t i;
+
+    list->hash = (list->hash ^ rng_hash(question->text)) * 0x100000001B3u;
+    for (i = 0; i < question->key.n_golds; i++)
+        list->hash = (list->hash ^ rng_hash(question->key.golds[i])) * 0x100000001B3u;
+}
+
 static enum status keep_task(struct grpo_questions *q, struct grpo_task_list *list, const struct question *question,
                              const struct tokens *tokens, struct diag *diag)
 {
@@ -44,7 +54,7 @@ static enum status keep_task(struct grpo_questions *q, struct grpo_task_list *li
     if (!task->ids)
         return no_memory(diag);
     memcpy(task->ids, tokens->ids, tokens->count * sizeof *task->ids);
-    list->hash = (list->hash ^ rng_hash(question->text)) * 0x100000001B3u;
+    hash_question(list, question);
     if (tokens->count > list->longest) {
         list->longest = tokens->count;
         list->longest_line = question->record->line;

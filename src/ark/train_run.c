@@ -195,8 +195,6 @@ static enum status prepare(struct run *run, struct diag *diag)
         status = take_up(run, diag);
     if (!status)
         status = open_metrics(run, diag);
-    if (!status && run->options->judge_start && run->hooks->evaluate && run->trainer->step == 0)
-        status = judge(run, diag);
     return status;
 }
 
@@ -223,6 +221,8 @@ enum status train_run(struct trainer *trainer, const struct train_run_options *o
     if (!status) {
         run.first_step = trainer->step;
         run.tokens_before = trainer->tokens;
+        if (options->judge_start && hooks->evaluate && trainer->step == 0)
+            status = judge(&run, diag);
         while (trainer->step < options->total_steps && !exhausted(&run) && !status)
             status = advance(&run, diag);
         closed = metrics_close(&run.metrics, status ? NULL : diag);

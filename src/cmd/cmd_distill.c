@@ -65,7 +65,6 @@ static const struct arg stage_flags[] = {
      .low = 1,
      .high = DEBATE_MAX_ROUNDS,
      .help = "debate: rounds, the first answers included"},
-    {.name = "skip-unanimous", .kind = ARG_FLAG, .help = "debate: only questions whose first answers differ"},
     {.name = "window",
      .kind = ARG_INT,
      .value = "N",
@@ -300,7 +299,7 @@ static void read_stages(struct distill_command *c)
     o->agents = (size_t)args_int(args, "agents");
     o->rounds = (size_t)args_int(args, "rounds");
     o->window = (size_t)args_int(args, "window");
-    o->skip_unanimous = args_flag(args, "skip-unanimous");
+    o->lora_dropout = args_float(args, "lora-dropout");
     o->max_new = (size_t)args_int(args, "max-new");
     o->batch = (size_t)args_int(args, "batch");
     o->votes = (size_t)args_int(args, "vote");
@@ -363,7 +362,7 @@ static int read_options(struct distill_command *c)
     o->say = say;
     o->context_of_say = c;
     o->stop = terminal_interrupted;
-    train_config(&c->args, &c->config);
+    train_config(&c->args, 0, &c->config);
     o->config = c->config.data;
     if (c->config.failed) {
         fprintf(stderr, "arklet %s: out of memory\n", c->spec.command);

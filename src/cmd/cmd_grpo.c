@@ -119,7 +119,7 @@ static const struct arg own_flags[] = {
      .otherwise = "0",
      .low = 0,
      .high = 100,
-     .help = "weight of the KL to the base (k3)"},
+     .help = "weight of the KL to the base (k3); --mode pure: of the log-ratio, 0.001 unless given"},
     {.name = "kl-corrected", .kind = ARG_FLAG, .help = "the KL times the ratio (TRL's use_bias_correction_kl)"},
     {.name = "clip-eps",
      .kind = ARG_FLOAT,
@@ -243,6 +243,25 @@ static int load_prm_model(struct grpo_command *c, const char *path)
     return -1;
 }
 
+/* What is of no use without a reward model. */
+static int check_flags(const struct args *args)
+{
+    const char *credit = args_text(args, "credit"), *problem = NULL;
+
+    if (args_text(args, "prm"))
+        return -1;
+    if (strcmp(args_text(args, "mode"), "grpo") == 0)
+        problem = "--mode grpo: its reward is the mean score of the steps: expected --prm";
+    else if (args_text(args, "prm-model"))
+        problem = "--prm-model: the base of a reward model: expected --prm";
+    else if (args_is_given(args, "credit") && strcmp(credit, "outcome") != 0)
+        problem = "--credit: how step scores are rewarded: expected --prm";
+    if (!problem)
+        return -1;
+    fprintf(stderr, "arklet grpo: %s\n", problem);
+    return 2;
+}
+
 static int prepare_adapters(struct grpo_command *c)
 {
     const char *prm = args_text(&c->args, "prm"), *judge = args_text(&c->args, "prm-model");
@@ -254,6 +273,9 @@ static int prepare_adapters(struct grpo_command *c)
         return fail("--lora: one policy can be trained, not several");
     if (c->load.n_adapters == 1) {
         c->policy = c->load.loaded[0];
+        code = train_no_shape(&c->args);
+        if (code >= 0)
+            return code;
     } else {
         code = train_shape(&shape, &c->args);
         if (code >= 0)
@@ -355,7 +377,8 @@ static void read_options(struct grpo_command *c)
     o->pad.lambda_v = o->pure.lambda = args_float(args, "lambda-v");
     o->pad.lambda_p = args_float(args, "lambda-p");
     o->pad.wrong_below = args_float(args, "wrong-below");
-    o->pure.beta = o->kl_beta = args_float(args, "kl-beta");
+    o->kl_beta = args_float(args, "kl-beta");
+    o->pure.beta = args_is_given(args, "kl-beta") ? o->kl_beta : 0.001;
     o->kl_corrected = args_flag(args, "kl-corrected");
     o->group = (size_t)args_int(args, "group");
     o->prompts = (size_t)args_int(args, "prompts");
@@ -382,7 +405,7 @@ static void read_options(struct grpo_command *c)
     o->progress = &c->progress;
     o->stop = terminal_interrupted;
     train_options(&o->train, args);
-    train_config(args, &c->config);
+    train_config(args, 1, &c->config);
     o->config = c->config.data;
 }
 
@@ -432,8 +455,10 @@ static int reinforce(struct grpo_command *c)
 static int prepare(struct grpo_command *c)
 {
     const char *dev;
-    int code = load_model(&c->load, &c->args, 0);
+    int code = check_flags(&c->args);
 
+    if (code < 0)
+        code = load_model(&c->load, &c->args, 0);
     if (code < 0)
         code = prepare_adapters(c);
     if (code < 0)

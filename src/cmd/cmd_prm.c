@@ -166,7 +166,7 @@ static void read_options(struct prm_command *c)
     o->backward.k_type = c->load.k_type;
     o->backward.v_type = c->load.v_type;
     train_options(&o->train, args);
-    train_config(args, &c->config);
+    train_config(args, 1, &c->config);
     o->config = c->config.data;
     o->stop = terminal_interrupted;
     o->progress = &c->progress;

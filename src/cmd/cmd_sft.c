@@ -93,20 +93,6 @@ static int fail(const char *what)
     return 1;
 }
 
-/* The shape of an adapter that is trained further is its own. */
-static int check_shape_flags(const struct args *args)
-{
-    static const char *const flags[] = {"rank", "alpha", "rslora", "targets"};
-    size_t i;
-
-    for (i = 0; i < sizeof flags / sizeof *flags; i++)
-        if (args_is_given(args, flags[i])) {
-            fprintf(stderr, "arklet sft: --%s: the adapter of --lora has its own\n", flags[i]);
-            return 2;
-        }
-    return -1;
-}
-
 /* What is trained: a fresh adapter, the one of --lora, or the model itself. */
 static int prepare_parameters(struct sft_command *c)
 {
@@ -127,7 +113,7 @@ static int prepare_parameters(struct sft_command *c)
         c->adapter = c->load.loaded[0];
         if (args_is_given(&c->args, "lora-dropout"))
             c->adapter->dropout = (float)args_float(&c->args, "lora-dropout");
-        return check_shape_flags(&c->args);
+        return train_no_shape(&c->args);
     }
     code = train_shape(&shape, &c->args);
     if (code >= 0)
@@ -160,7 +146,7 @@ static void prepare_options(struct sft_command *c)
     o->backward.v_type = c->load.v_type;
     o->backward.keep_bytes = c->full ? TRAIN_KEEP : 0;
     train_options(&o->train, args);
-    train_config(args, &c->config);
+    train_config(args, 1, &c->config);
     o->config = c->config.data;
     o->stop = terminal_interrupted;
     o->progress = &c->progress;

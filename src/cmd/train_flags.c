@@ -164,6 +164,19 @@ int train_shape(struct adapter_shape *shape, const struct args *args)
     return read_targets(&shape->targets, args);
 }
 
+int train_no_shape(const struct args *args)
+{
+    static const char *const flags[] = {"rank", "alpha", "rslora", "targets"};
+    size_t i;
+
+    for (i = 0; i < sizeof flags / sizeof *flags; i++)
+        if (args_is_given(args, flags[i])) {
+            fprintf(stderr, "arklet %s: --%s: the adapter of --lora has its own\n", args->spec->command, flags[i]);
+            return 2;
+        }
+    return -1;
+}
+
 void train_options(struct train_options *options, const struct args *args)
 {
     const char *schedule = args_text(args, "schedule");
@@ -248,20 +261,20 @@ int train_folder(const struct args *args, const char *folder)
     return status ? cmd_fail(&diag) : -1;
 }
 
-/* Settings that leave the result as it is, or that a checkpoint knows by content (base, data). */
-static int is_free(const char *line, size_t length)
+/* Settings that leave the result as it is; the last three name what a checkpoint knows by content. */
+static int is_free(const char *line, size_t length, int by_content)
 {
     static const char *const names[] = {"threads", "kernels", "output",    "resume", "save-every", "quiet",
                                         "verbose", "config",  "mem-limit", "model",  "file",       "dev"};
-    size_t i, n = strcspn(line, " =");
+    size_t i, n = strcspn(line, " ="), n_names = sizeof names / sizeof *names - (by_content ? 0 : 3);
 
-    for (i = 0; i < sizeof names / sizeof *names; i++)
+    for (i = 0; i < n_names; i++)
         if (n <= length && strlen(names[i]) == n && memcmp(names[i], line, n) == 0)
             return 1;
     return 0;
 }
 
-void train_config(const struct args *args, struct buffer *out)
+void train_config(const struct args *args, int by_content, struct buffer *out)
 {
     struct buffer text = {0};
     const char *line;
@@ -271,7 +284,7 @@ void train_config(const struct args *args, struct buffer *out)
         size_t n = strcspn(line, "\n");
 
         n += line[n] == '\n';
-        if (!is_free(line, n))
+        if (!is_free(line, n, by_content))
             buffer_append(out, line, n);
         line += n;
     }

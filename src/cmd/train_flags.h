@@ -15,6 +15,7 @@ extern const struct arg args_train[];
 
 /* The functions report in one line on standard error and return an exit code, or -1 to go on. */
 int train_shape(struct adapter_shape *shape, const struct args *args);
+int train_no_shape(const struct args *args); /* refuses these flags: an adapter that is there has its shape */
 void train_options(struct train_options *options, const struct args *args);
 
 /* How records become tokens: the model's chat template or --chat-template, --max-len cut to the context. `chat` backs
@@ -25,7 +26,8 @@ int train_format(struct example_format *format, struct chat_template *chat, cons
 /* The effective configuration into <folder>/config.txt, after making the folder and its checkpoint/. */
 int train_folder(const struct args *args, const char *folder);
 /* The lines of the configuration that must agree to resume: all but those that do not change the result (threads,
- * kernels, output, resume, save-every, verbosity, memory). The caller frees. */
-void train_config(const struct args *args, struct buffer *out);
+ * kernels, output, resume, save-every, verbosity, memory). by_content: without the names of the model and the data
+ * either, which the run tells apart by their content. The caller frees. */
+void train_config(const struct args *args, int by_content, struct buffer *out);
 
 #endif

@@ -60,7 +60,7 @@ reinforce() { # NAME FLAGS...
     name=$1
     shift
     seed=1
-    trial "$name" grpo --plain --max-new 160 --rank 32 --alpha 64 --save-every 10000 "$@"
+    trial "$name" grpo --plain --max-new 160 --save-every 10000 "$@"
 }
 tune() { # NAME TRACES FLAGS...
     name=$1 traces=$2
@@ -77,13 +77,13 @@ done
 
 new="-f $work/train.jsonl" old="-f $run/questions/train.jsonl"
 [ -f "$run/questions/train.jsonl" ] || old="-f $run/../questions/train.jsonl"
-half="--dev $work/dev500.jsonl --eval-every 10" cool="--temp 0.7 --prompts 32 --steps 50"
-reinforce rl-lr1e-3 $new --dev "$work/dev.jsonl" --eval-every 20 --steps 60 --lr 1e-3
-reinforce rl-lr3e-3 $new --dev "$work/dev.jsonl" --eval-every 40 --steps 120 --lr 3e-3
-reinforce rl-cool $new $half $cool --lr 1e-3
+half="--dev $work/dev500.jsonl --eval-every 10" cool="--temp 0.7 --prompts 32 --steps 50" fresh="--rank 32 --alpha 64"
+reinforce rl-lr1e-3 $fresh $new --dev "$work/dev.jsonl" --eval-every 20 --steps 60 --lr 1e-3
+reinforce rl-lr3e-3 $fresh $new --dev "$work/dev.jsonl" --eval-every 40 --steps 120 --lr 3e-3
+reinforce rl-cool $fresh $new $half $cool --lr 1e-3
 reinforce rl-cool-rank4 $new $half $cool --lr 2e-3 --rank 4 --alpha 8
-reinforce pad-softmin $new $half $cool --lr 1e-3 --prm "$run/prm"
-reinforce pad-vppo $new $half $cool --lr 1e-3 --prm "$run/prm" --credit vppo --wrong-below 0.63
+reinforce pad-softmin $fresh $new $half $cool --lr 1e-3 --prm "$run/prm"
+reinforce pad-vppo $fresh $new $half $cool --lr 1e-3 --prm "$run/prm" --credit vppo --wrong-below 0.63
 reinforce sampled-rl $new $half --lora "$run/sampled" --prompts 32 --steps 50 --lr 3e-4
 reinforce da-rl-lr1e-3 $old $half --lora "$run/da" --temp 0.7 --prompts 32 --steps 40 --lr 1e-3
 reinforce da-rl-lr3e-4 $old $half --lora "$run/da" --temp 0.7 --prompts 16 --steps 40 --lr 3e-4 --schedule constant
