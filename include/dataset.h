@@ -30,9 +30,10 @@ struct dataset {
     struct arena_mark mark;
 };
 
-/* Indexes `path` into index_path. No record left is STATUS_FORMAT: "expected at least one <what>, found none". */
-enum status dataset_open(struct dataset *dataset, const char *path, const char *index_path, const char *what,
-                         dataset_check *check, void *context, struct diag *diag);
+/* Indexes `path` into <folder>/checkpoint/<name>. No record left is STATUS_FORMAT: "expected at least one <what>, found
+ * none". */
+enum status dataset_open(struct dataset *dataset, const char *path, const char *folder, const char *name,
+                         const char *what, dataset_check *check, void *context, struct diag *diag);
 void dataset_close(struct dataset *dataset); /* {0} is allowed, and after a failed open */
 /* Record i of the index; *record is valid until the next call. */
 enum status dataset_read(struct dataset *dataset, uint64_t i, const struct json **record, struct diag *diag);

@@ -15,9 +15,8 @@
 #include <stdint.h>
 #include "batch.h"
 #include "prm.h"
-#include "progress.h"
 #include "reward.h"
-#include "trainer.h"
+#include "train_run.h"
 
 enum grpo_mode { GRPO_PAD, GRPO_PURE, GRPO_GRPO };
 /* What the sum over a batch of B samples is divided by:
@@ -54,10 +53,6 @@ struct grpo_options {
     double clip_eps, clip_eps_high;
     size_t updates_per_rollout;
     size_t resample; /* groups without signal are replaced up to so many times per step */
-    uint64_t total_steps, save_every, eval_every, patience;
-    const char *output, *config;
-    uint64_t data_hash;
-    int resume;
     const struct tokenizer *tokenizer;
     const struct adapter *prm;     /* reward model, or NULL (answer check alone) */
     const struct model *prm_model; /* its base, with the policy's vocabulary; NULL: the policy's own */
@@ -65,9 +60,8 @@ struct grpo_options {
     size_t context;                /* longest prompt + completion */
     size_t max_sequences;          /* that run at once in the engine */
     struct backward_options backward;
-    struct train_options train;
-    struct progress *progress;
-    int (*stop)(void);
+    struct train_options train;   /* total_steps is that of run */
+    struct train_run_options run; /* base_hash and judge_start are set */
 };
 
 struct grpo_result {

@@ -12,9 +12,8 @@
 #include <stdint.h>
 #include "example.h"
 #include "file_index.h"
-#include "progress.h"
 #include "stepwise.h"
-#include "trainer.h"
+#include "train_run.h"
 
 enum prm_contrast { PRM_CONTRAST_NONE, PRM_CONTRAST_SUPCON, PRM_CONTRAST_INFONCE };
 
@@ -35,18 +34,14 @@ void prm_example_free(struct prm_example *example);
 
 struct prm_options {
     const char *data, *dev; /* stepwise records; dev may be NULL */
-    const char *output, *config;
     double epochs;
     size_t batch; /* records a step */
-    uint64_t save_every, eval_every, patience;
-    int resume;
     enum prm_contrast contrast;
     double contrast_weight, tau; /* 0.5, 0.1 */
     struct example_format format;
     struct backward_options backward;
     struct train_options train;
-    struct progress *progress;
-    int (*stop)(void);
+    struct train_run_options run; /* hashes and total_steps, here and in train, are set from base and data */
 };
 
 struct prm_result {

@@ -9,24 +9,17 @@
 #include <stdint.h>
 #include "example.h"
 #include "file_index.h"
-#include "progress.h"
-#include "trainer.h"
+#include "train_run.h"
 
 struct sft_options {
-    const char *data;   /* JSON Lines */
-    const char *dev;    /* or NULL */
-    const char *output; /* run folder, exists */
-    const char *config; /* effective configuration, "name = value" lines that must agree to resume */
+    const char *data; /* JSON Lines */
+    const char *dev;  /* or NULL */
     double epochs;
-    size_t batch;                    /* records a step */
-    uint64_t save_every, eval_every; /* steps; 0: only at the end */
-    uint64_t patience;               /* evaluations without improvement before stopping; 0: never */
-    int resume;
+    size_t batch; /* records a step */
     struct example_format format;
     struct backward_options backward; /* max_tokens >= format.max_len; max_spans is set from it */
-    struct train_options train;       /* total_steps is set from the data */
-    struct progress *progress;        /* may be NULL */
-    int (*stop)(void);                /* may be NULL; see train_run.h */
+    struct train_options train;
+    struct train_run_options run; /* hashes and total_steps, here and in train, are set from base and data */
 };
 
 struct sft_result {

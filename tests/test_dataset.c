@@ -6,7 +6,7 @@
 #include "test.h"
 
 static struct diag diag;
-static char path[64] = "/tmp/arklet_dataset_XXXXXX", index_path[80];
+static char folder[64] = "/tmp/arklet_dataset_XXXXXX", path[96];
 static struct dataset dataset;
 
 static void write_file(const char *text)
@@ -34,7 +34,7 @@ static enum status open_text(const char *text, int *checked)
 {
     *checked = 0;
     write_file(text);
-    return dataset_open(&dataset, path, index_path, "number", check, checked, &diag);
+    return dataset_open(&dataset, path, folder, "index.bin", "number", check, checked, &diag);
 }
 
 static void reading(void)
@@ -94,21 +94,22 @@ static void refused(void)
           strstr(diag.message, "at least one number, found none"));
     CHECK(open_text("{\"n\":1", &checked) == STATUS_FORMAT && strstr(diag.message, ":1: "));
     unlink(path);
-    CHECK(dataset_open(&dataset, path, index_path, "number", check, &checked, &diag) == STATUS_IO);
+    CHECK(dataset_open(&dataset, path, folder, "index.bin", "number", check, &checked, &diag) == STATUS_IO);
     dataset_close(&dataset);
 }
 
 int main(void)
 {
-    int fd = mkstemp(path);
+    char command[96];
 
-    if (fd >= 0)
-        close(fd);
-    snprintf(index_path, sizeof index_path, "%s.index", path);
+    CHECK(mkdtemp(folder) != NULL);
+    snprintf(path, sizeof path, "%s/checkpoint", folder);
+    CHECK(file_make_folder(path, &diag) == STATUS_OK);
+    snprintf(path, sizeof path, "%s/data", folder);
     RUN(reading);
     RUN(shuffling);
     RUN(refused);
-    unlink(path);
-    unlink(index_path);
+    snprintf(command, sizeof command, "rm -rf %s", folder);
+    CHECK(system(command) == 0);
     return TEST_RESULT();
 }

@@ -60,8 +60,8 @@ static void set_up(void)
     CHECK_MSG(adapter_create(&adapter, model, &shape, &diag) == STATUS_OK, "%s", diag.message);
     adapter_init(adapter, 1);
     options.data = data;
-    options.output = folder;
-    options.config = "";
+    options.run.output = folder;
+    options.run.config = "";
     options.batch = 4;
     options.format.tokenizer = model->tokenizer;
     options.format.max_len = 128;

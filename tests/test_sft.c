@@ -119,10 +119,10 @@ static void set_up(struct setup *s, const char *name, int threads)
     snprintf(s->data, sizeof s->data, "%s/data.jsonl", folder);
     snprintf(s->dev, sizeof s->dev, "%s/dev.jsonl", folder);
     o->data = s->data;
-    o->config = "";
+    o->run.config = "";
     o->epochs = 6;
     o->batch = 2;
-    o->save_every = 2;
+    o->run.save_every = 2;
     o->format.max_len = 64;
     o->format.tokenizer = s->model ? s->model->tokenizer : NULL;
     o->backward.max_tokens = 96;
@@ -155,8 +155,8 @@ static enum status run(struct setup *s, const char *output, int resume)
     snprintf(path, sizeof path, "%s/%s/checkpoint", folder, output);
     CHECK(file_make_folder(path, &s->diag) == STATUS_OK);
     snprintf(path, sizeof path, "%s/%s", folder, output);
-    s->options.output = path;
-    s->options.resume = resume;
+    s->options.run.output = path;
+    s->options.run.resume = resume;
     adapter_free(s->adapter);
     CHECK(adapter_create(&s->adapter, s->model, &shape, &s->diag) == STATUS_OK);
     adapter_init(s->adapter, 3);
@@ -195,7 +195,7 @@ static void test_overfits_one_transcript(void)
     CHECK_MSG(run(&s, "overfit", 0) == STATUS_OK, "%s", s.diag.message);
     CHECK_MSG(s.result.loss < OVERFIT_BOUND, "loss %.4g", s.result.loss);
     CHECK(full_create(&full, s.model, &s.diag) == STATUS_OK);
-    s.options.output = in_folder("overfit");
+    s.options.run.output = in_folder("overfit");
     CHECK_MSG(sft_run(s.model, NULL, full, &s.exec, &s.options, &s.result, &s.diag) == STATUS_OK, "%s", s.diag.message);
     CHECK_MSG(s.result.loss < OVERFIT_FULL_BOUND, "all weights: loss %.4g", s.result.loss);
     full_free(full);
@@ -256,7 +256,7 @@ static void test_resumes_after_any_failed_write(void)
     write_text("dev.jsonl", three_records);
     set_up(&s, "qwen2", 1);
     s.options.dev = s.dev;
-    s.options.eval_every = 3;
+    s.options.run.eval_every = 3;
     CHECK_MSG(run(&s, "whole", 0) == STATUS_OK, "%s", s.diag.message);
     for (n = 1; status && n < 500; n += step) {
         char what[64];
@@ -301,17 +301,17 @@ static void test_other_runs_are_refused(void)
 
     write_text("data.jsonl", three_records);
     set_up(&s, "qwen3", 1);
-    s.options.config = "lr = 0.005\nrank = 4\n";
+    s.options.run.config = "lr = 0.005\nrank = 4\n";
     CHECK(run(&s, "mine", 0) == STATUS_OK);
-    s.options.config = "lr = 0.006\nrank = 4\n";
+    s.options.run.config = "lr = 0.006\nrank = 4\n";
     expect_failure(&s, run(&s, "mine", 1), STATUS_FORMAT, "started with 'lr = 0.005', not 'lr = 0.006'");
-    s.options.config = "lr = 0.005\nrank = 4\n";
+    s.options.run.config = "lr = 0.005\nrank = 4\n";
     write_text("other.jsonl", "{\"prompt\": \"a\", \"completion\": \"b\"}\n");
     s.options.data = in_folder("other.jsonl");
     expect_failure(&s, run(&s, "mine", 1), STATUS_FORMAT, "other data");
     tear_down(&s);
     set_up(&other, "llama3", 1);
-    other.options.config = "lr = 0.005\nrank = 4\n";
+    other.options.run.config = "lr = 0.005\nrank = 4\n";
     expect_failure(&other, run(&other, "mine", 1), STATUS_FORMAT, "another base model");
     tear_down(&other);
 }
@@ -413,7 +413,7 @@ static void test_explosion_is_reported(void)
         set_up(&s, families[f], 2);
         s.options.train.lr = 1e30;
         s.options.train.warmup = 0;
-        s.options.save_every = 1;
+        s.options.run.save_every = 1;
         expect_failure(&s, run(&s, "explodes", 0), STATUS_NUMERIC, "step ");
         CHECK_MSG(strstr(s.diag.message, "is kept") && !strstr(strstr(s.diag.message, "step ") + 1, "step 1:"), "%s",
                   s.diag.message);
@@ -441,8 +441,8 @@ static void test_best_parameters_are_kept(void)
     s.options.dev = s.dev;
     s.options.epochs = 80;
     s.options.batch = 1;
-    s.options.eval_every = 2;
-    s.options.patience = 3;
+    s.options.run.eval_every = 2;
+    s.options.run.patience = 3;
     s.options.train.lr = 0.01;
     s.options.train.schedule = SCHEDULE_CONSTANT;
     s.options.train.warmup = 0;

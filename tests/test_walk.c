@@ -53,7 +53,7 @@ static void set_options(void)
 {
     struct sft_options *o = &s.options;
 
-    o->config = "";
+    o->run.config = "";
     o->epochs = 1;
     o->batch = 1;
     o->format.tokenizer = w.model->tokenizer;
@@ -166,7 +166,7 @@ static void stop_step(void)
 
     snprintf(data, sizeof data, "%s", in_folder("traces.jsonl"));
     s.options.data = data;
-    s.options.output = in_folder("run");
+    s.options.run.output = in_folder("run");
     DO(file_make_folder(in_folder("run/checkpoint"), &w.diag));
     DO(sft_run(w.model, adapter, NULL, &w.exec, &s.options, &result, &w.diag));
     DO(adapter_save(adapter, w.model, in_folder("run"), &w.diag));

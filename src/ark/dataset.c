@@ -31,16 +31,20 @@ static enum status check_line(void *context, const char *line, size_t length, ui
     return status;
 }
 
-enum status dataset_open(struct dataset *d, const char *path, const char *index_path, const char *what,
+enum status dataset_open(struct dataset *d, const char *path, const char *folder, const char *name, const char *what,
                          dataset_check *check, void *context, struct diag *diag)
 {
     struct checking checking = {d, path, check, context};
+    struct buffer index_path = {0};
     enum status status;
 
     memset(d, 0, sizeof *d);
     d->index.fd = -1;
     arena_init(&d->arena, "record", 0);
-    status = file_index_open(&d->index, path, index_path, check_line, &checking, diag);
+    buffer_format(&index_path, "%s/checkpoint/%s", folder, name);
+    status = index_path.failed ? diag_fail(diag, STATUS_MEMORY, "%s: out of memory", path)
+                               : file_index_open(&d->index, path, index_path.data, check_line, &checking, diag);
+    buffer_free(&index_path);
     if (!status && d->index.n_lines == 0)
         status = diag_fail(diag, STATUS_FORMAT, "%s: expected at least one %s, found none", path, what);
     if (status) {

@@ -11,12 +11,18 @@
 
 /* ---- What learners share ---- */
 
-enum status distill_run_folder(struct distill *d, const char **folder, const char *name, struct diag *diag)
+enum status distill_run_folder(struct distill *d, struct train_run_options *run, const char *name, struct diag *diag)
 {
+    const struct distill_options *o = d->options;
     const char *checkpoint = distill_path(d, "%s/checkpoint", name);
 
-    *folder = distill_path(d, "%s", name);
-    return *folder && checkpoint ? file_make_folder(checkpoint, diag) : distill_no_memory(diag);
+    run->output = distill_path(d, "%s", name);
+    run->config = o->config;
+    run->save_every = o->save_every;
+    run->resume = 1;
+    run->progress = o->progress;
+    run->stop = o->stop;
+    return run->output && checkpoint ? file_make_folder(checkpoint, diag) : distill_no_memory(diag);
 }
 
 struct example_format distill_format(const struct distill *d)
@@ -130,23 +136,19 @@ static enum status run_sft(struct distill *d, const char *traces, const char *na
                            struct diag *diag)
 {
     const struct distill_options *o = d->options;
-    struct sft_options options = {.data = traces, .config = o->config, .epochs = o->epochs, .batch = o->records};
+    struct sft_options options = {.data = traces, .epochs = o->epochs, .batch = o->records};
     struct adapter *adapter = NULL;
-    enum status status = distill_run_folder(d, &options.output, name, diag);
+    enum status status = distill_run_folder(d, &options.run, name, diag);
 
     if (!status)
         status = distill_fresh(d, &adapter, 0, diag);
-    options.save_every = o->save_every;
-    options.resume = 1;
     options.format = distill_format(d);
     options.backward = distill_backward(o, options.format.max_len, BACKWARD_HEAD_ROWS);
     options.train = distill_train(d, o->train.lr);
-    options.progress = o->progress;
-    options.stop = o->stop;
     if (!status)
         status = sft_run(d->model, adapter, NULL, &d->exec, &options, r, diag);
     if (!status)
-        status = adapter_save(adapter, d->model, options.output, diag);
+        status = adapter_save(adapter, d->model, options.run.output, diag);
     adapter_free(adapter);
     return status;
 }
@@ -234,26 +236,21 @@ static void fill_options(struct distill *d, struct reinforcing *r)
     g->clip_eps_high = 0.28;
     g->updates_per_rollout = 1;
     g->resample = 2;
-    g->total_steps = o->rl_steps;
-    g->save_every = o->save_every;
-    g->eval_every = o->eval_every;
-    g->config = o->config;
-    g->data_hash = r->questions.train.hash ^ r->questions.dev.hash * 3;
-    g->resume = 1;
+    g->run.total_steps = o->rl_steps;
+    g->run.eval_every = o->eval_every;
+    g->run.data_hash = r->questions.train.hash ^ r->questions.dev.hash * 3;
     g->tokenizer = d->style.tokenizer;
     g->prm = r->prm;
     g->context = (a > b ? a : b) + o->max_new;
     g->backward = distill_backward(o, distill_pass(g->context), BACKWARD_HEAD_ROWS);
     g->train = distill_train(d, o->rl_lr);
-    g->progress = o->progress;
-    g->stop = o->stop;
 }
 
 static enum status run_grpo(struct distill *d, struct reinforcing *r, enum distill_row row, struct grpo_result *result,
                             struct diag *diag)
 {
     struct grpo_tasks tasks;
-    enum status status = distill_run_folder(d, &r->options.output, distill_row_name(row), diag);
+    enum status status = distill_run_folder(d, &r->options.run, distill_row_name(row), diag);
 
     if (!status)
         status = read_tasks(d, r, diag);
@@ -264,7 +261,7 @@ static enum status run_grpo(struct distill *d, struct reinforcing *r, enum disti
     fill_options(d, r);
     tasks = grpo_questions_tasks(&r->questions);
     status = grpo_run(d->model, r->policy, &d->exec, &tasks, &r->options, result, diag);
-    return status ? status : adapter_save(r->policy, d->model, r->options.output, diag);
+    return status ? status : adapter_save(r->policy, d->model, r->options.run.output, diag);
 }
 
 /* Why a row cannot be reinforced; NULL: it can. */

@@ -8,6 +8,7 @@
 #include "json.h"
 #include "outcomes.h"
 #include "prompt.h"
+#include "train_run.h"
 
 struct distill_set { /* questions to evaluate on */
     const char *name, *path;
@@ -81,9 +82,10 @@ enum status distill_engine(struct distill *d, struct engine **engine, size_t con
 /* The adapter that a row trained, for the model in memory. */
 enum status distill_adapter(struct distill *d, struct adapter **adapter, const char *name, struct diag *diag);
 
-/* What the learners share: a run folder with its checkpoint/, how records become tokens, how they train, a new adapter.
+/* What the learners share: the run in a folder that is made with its checkpoint/, how records become tokens, how they
+ * train, a new adapter.
  */
-enum status distill_run_folder(struct distill *d, const char **folder, const char *name, struct diag *diag);
+enum status distill_run_folder(struct distill *d, struct train_run_options *run, const char *name, struct diag *diag);
 struct example_format distill_format(const struct distill *d);
 struct backward_options distill_backward(const struct distill_options *options, size_t max_tokens, size_t head_rows);
 struct train_options distill_train(const struct distill *d, double lr);

@@ -106,23 +106,19 @@ static enum status count_labelled(const char *path, uint64_t *records, uint64_t 
 static enum status train(struct distill *d, const char *data, struct prm_result *r, struct diag *diag)
 {
     const struct distill_options *o = d->options;
-    struct prm_options options = {.data = data, .config = o->config, .epochs = o->prm_epochs, .batch = o->records};
+    struct prm_options options = {.data = data, .epochs = o->prm_epochs, .batch = o->records};
     struct adapter *adapter = NULL;
-    enum status status = distill_run_folder(d, &options.output, "prm", diag);
+    enum status status = distill_run_folder(d, &options.run, "prm", diag);
 
     if (!status)
         status = distill_fresh(d, &adapter, 1, diag);
-    options.save_every = o->save_every;
-    options.resume = 1;
     options.format = distill_format(d);
     options.backward = distill_backward(o, options.format.max_len, 1);
     options.train = distill_train(d, o->prm_lr);
-    options.progress = o->progress;
-    options.stop = o->stop;
     if (!status)
         status = prm_run(d->model, adapter, &d->exec, &options, r, diag);
     if (!status)
-        status = adapter_save(adapter, d->model, options.output, diag);
+        status = adapter_save(adapter, d->model, options.run.output, diag);
     adapter_free(adapter);
     return status;
 }
@@ -193,11 +189,12 @@ static enum status make_data(struct distill *d, const char *data, const char *de
 enum status distill_prm(struct distill *d, enum distill_row row, struct buffer *result, struct diag *diag)
 {
     static const char *const columns[] = {"step", "loss", "accuracy", "num_tokens", NULL};
-    const char *folder, *data = distill_path(d, "prm/steps.jsonl"), *dev = distill_path(d, "prm/dev_steps.jsonl");
+    const char *data = distill_path(d, "prm/steps.jsonl"), *dev = distill_path(d, "prm/dev_steps.jsonl");
+    struct train_run_options run;
     struct step_report report;
     struct prm_result r = {0};
     uint64_t records = 0, labelled = 0, dev_records = 0, dev_labelled = 0;
-    enum status status = distill_run_folder(d, &folder, "prm", diag);
+    enum status status = distill_run_folder(d, &run, "prm", diag);
 
     (void)row;
     if (!status)

@@ -9,7 +9,6 @@
 #include <string.h>
 #include "generate.h"
 #include "grpo_parts.h"
-#include "train_run.h"
 
 /* ---- The policy loss ---- */
 
@@ -285,7 +284,7 @@ static enum status open_run(struct grpo *g, struct model *model, const struct ex
     enum status status;
 
     backward.max_spans = o->group + 1;
-    train.total_steps = o->total_steps;
+    train.total_steps = o->run.total_steps;
     if (!allocate(g))
         return diag_fail(diag, STATUS_MEMORY, "grpo: out of memory");
     status = generate_eos(o->tokenizer, &g->eos, diag);
@@ -310,19 +309,12 @@ static enum status run(struct grpo *g, struct model *model, struct diag *diag)
 {
     const struct grpo_options *o = g->options;
     struct train_hooks hooks = {g, grpo_step, g->tasks->evaluate ? evaluate : NULL, COLUMNS, write_row, write_note};
-    struct train_run_options options = {.output = o->output, .config = o->config, .base_hash = model_hash(model)};
+    struct train_run_options options = o->run;
     struct train_run_result result;
     enum status status;
 
-    options.data_hash = o->data_hash;
-    options.total_steps = o->total_steps;
-    options.save_every = o->save_every;
-    options.eval_every = o->eval_every;
-    options.patience = o->patience;
+    options.base_hash = model_hash(model);
     options.judge_start = 1;
-    options.resume = o->resume;
-    options.progress = o->progress;
-    options.stop = o->stop;
     status = train_run(g->trainer, &options, &hooks, &result, diag);
     g->result->steps = g->trainer->step;
     g->result->tokens = g->trainer->tokens;

@@ -9,7 +9,6 @@
 #include "dataset.h"
 #include "file.h"
 #include "score.h"
-#include "train_run.h"
 
 struct solution {
     struct prm_example example;
@@ -34,11 +33,13 @@ struct implicit {
     size_t *owner;    /* the solution */
     float *logprobs;
     struct arena arena;
-    uint64_t total_steps, base_hash;
+    struct train_run_options run;
     double right; /* of the running step */
 };
 
 /* ---- Data ---- */
+
+#define RECORD "solution known to be right or wrong"
 
 /* Right, wrong, or not known: what the record says, else what its labels say. */
 static int correctness(const struct stepwise *steps)
@@ -62,22 +63,6 @@ static enum status check_record(void *context, const struct json *record, const 
 
     (void)context;
     *skip = !status && correctness(&steps) == STEP_UNKNOWN;
-    return status;
-}
-
-static enum status open_data(const struct implicit *m, struct dataset *data, const char *path, const char *name,
-                             struct diag *diag)
-{
-    struct buffer index_path = {0};
-    enum status status;
-
-    buffer_format(&index_path, "%s/checkpoint/%s", m->options->output, name);
-    if (index_path.failed)
-        status = diag_fail(diag, STATUS_MEMORY, "%s: out of memory", path);
-    else
-        status =
-            dataset_open(data, path, index_path.data, "solution known to be right or wrong", check_record, NULL, diag);
-    buffer_free(&index_path);
     return status;
 }
 
@@ -301,25 +286,28 @@ static int allocate(struct implicit *m)
 static enum status open_run(struct implicit *m, struct model *model, struct adapter *adapter, const struct exec *exec,
                             struct diag *diag)
 {
-    struct train_options train = m->options->train;
-    struct backward_options backward = m->options->backward;
-    struct score_options scoring = {.context = m->options->format.max_len};
-    enum status status = open_data(m, &m->data, m->options->data, "index.bin", diag);
+    const struct prm_options *o = m->options;
+    struct train_options train = o->train;
+    struct backward_options backward = o->backward;
+    struct score_options scoring = {.context = o->format.max_len};
+    enum status status = dataset_open(&m->data, o->data, o->run.output, "index.bin", RECORD, check_record, NULL, diag);
 
-    if (!status && m->options->dev)
-        status = open_data(m, &m->dev, m->options->dev, "dev_index.bin", diag);
+    if (!status && o->dev)
+        status = dataset_open(&m->dev, o->dev, o->run.output, "dev_index.bin", RECORD, check_record, NULL, diag);
     if (status)
         return status;
-    m->base_hash = model_hash(model);
-    m->total_steps = (dataset_total(&m->data, m->options->epochs) + m->options->batch - 1) / m->options->batch;
-    train.total_steps = m->total_steps;
-    backward.max_spans = m->options->batch < backward.max_tokens ? m->options->batch : backward.max_tokens;
+    m->run = o->run;
+    m->run.base_hash = model_hash(model);
+    m->run.data_hash = m->data.hash ^ m->dev.hash * 3;
+    m->run.total_steps = (dataset_total(&m->data, o->epochs) + o->batch - 1) / o->batch;
+    train.total_steps = m->run.total_steps;
+    backward.max_spans = o->batch < backward.max_tokens ? o->batch : backward.max_tokens;
     backward.head_rows = SCORE_LOGIT_ROWS;
     scoring.chunk = scoring.context < 512 ? scoring.context : 512;
     scoring.k_type = backward.k_type;
     scoring.v_type = backward.v_type;
     if (!allocate(m))
-        return diag_fail(diag, STATUS_MEMORY, "prm: out of memory for a batch of %zu", m->options->batch);
+        return diag_fail(diag, STATUS_MEMORY, "prm: out of memory for a batch of %zu", o->batch);
     status = score_create(&m->scorer, model, exec, &scoring, diag);
     return status ? status : trainer_create(&m->trainer, model, adapter, NULL, exec, &train, &backward, diag);
 }
@@ -329,19 +317,10 @@ static enum status train(struct implicit *m, struct diag *diag)
     const struct prm_options *o = m->options;
     struct train_hooks hooks = {m,         implicit_step, o->dev ? evaluate : NULL, "epoch,loss,accuracy",
                                 write_row, write_note};
-    struct train_run_options run = {.output = o->output, .config = o->config, .base_hash = m->base_hash};
     struct train_run_result result;
     enum status status;
 
-    run.data_hash = m->data.hash ^ m->dev.hash * 3;
-    run.total_steps = m->total_steps;
-    run.save_every = o->save_every;
-    run.eval_every = o->eval_every;
-    run.patience = o->patience;
-    run.resume = o->resume;
-    run.progress = o->progress;
-    run.stop = o->stop;
-    status = train_run(m->trainer, &run, &hooks, &result, diag);
+    status = train_run(m->trainer, &m->run, &hooks, &result, diag);
     if (!status && m->trainer->tokens == 0)
         status = diag_fail(diag, STATUS_FORMAT, "%s: no solution fits into %zu tokens (--max-len)", o->data,
                            o->format.max_len);

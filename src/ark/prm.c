@@ -7,7 +7,6 @@
 #include <string.h>
 #include "dataset.h"
 #include "prm_loss.h"
-#include "train_run.h"
 
 struct prm {
     const struct prm_options *options;
@@ -24,11 +23,13 @@ struct prm {
     double *logits, *d_logits;               /* [room][2] */
     double *features, *d_features, *scratch; /* [room][dim] twice; contrast only */
     struct arena arena;
-    uint64_t total_steps, base_hash;
+    struct train_run_options run;
     double correct; /* of the running step */
 };
 
 /* ---- Data ---- */
+
+#define RECORD "record with a labelled step"
 
 static enum status check_record(void *context, const struct json *record, const char *where, struct arena *arena,
                                 int *skip, struct diag *diag)
@@ -38,21 +39,6 @@ static enum status check_record(void *context, const struct json *record, const 
 
     (void)context;
     *skip = !status && !steps.labelled;
-    return status;
-}
-
-static enum status open_data(const struct prm *p, struct dataset *data, const char *path, const char *name,
-                             struct diag *diag)
-{
-    struct buffer index_path = {0};
-    enum status status;
-
-    buffer_format(&index_path, "%s/checkpoint/%s", p->options->output, name);
-    if (index_path.failed)
-        status = diag_fail(diag, STATUS_MEMORY, "%s: out of memory", path);
-    else
-        status = dataset_open(data, path, index_path.data, "record with a labelled step", check_record, NULL, diag);
-    buffer_free(&index_path);
     return status;
 }
 
@@ -297,20 +283,23 @@ static int allocate(struct prm *p)
 
 static enum status open_run(struct prm *p, struct model *model, const struct exec *exec, struct diag *diag)
 {
-    struct train_options train = p->options->train;
-    struct backward_options backward = p->options->backward;
-    enum status status = open_data(p, &p->data, p->options->data, "index.bin", diag);
+    const struct prm_options *o = p->options;
+    struct train_options train = o->train;
+    struct backward_options backward = o->backward;
+    enum status status = dataset_open(&p->data, o->data, o->run.output, "index.bin", RECORD, check_record, NULL, diag);
 
-    if (!status && p->options->dev)
-        status = open_data(p, &p->dev, p->options->dev, "dev_index.bin", diag);
+    if (!status && o->dev)
+        status = dataset_open(&p->dev, o->dev, o->run.output, "dev_index.bin", RECORD, check_record, NULL, diag);
     if (status)
         return status;
-    p->base_hash = model_hash(model);
-    p->total_steps = (dataset_total(&p->data, p->options->epochs) + p->options->batch - 1) / p->options->batch;
-    train.total_steps = p->total_steps;
-    backward.max_spans = p->options->batch < backward.max_tokens ? p->options->batch : backward.max_tokens;
+    p->run = o->run;
+    p->run.base_hash = model_hash(model);
+    p->run.data_hash = p->data.hash ^ p->dev.hash * 3;
+    p->run.total_steps = (dataset_total(&p->data, o->epochs) + o->batch - 1) / o->batch;
+    train.total_steps = p->run.total_steps;
+    backward.max_spans = o->batch < backward.max_tokens ? o->batch : backward.max_tokens;
     if (!allocate(p))
-        return diag_fail(diag, STATUS_MEMORY, "prm: out of memory for a batch of %zu", p->options->batch);
+        return diag_fail(diag, STATUS_MEMORY, "prm: out of memory for a batch of %zu", o->batch);
     return trainer_create(&p->trainer, model, p->adapter, NULL, exec, &train, &backward, diag);
 }
 
@@ -318,19 +307,10 @@ static enum status train(struct prm *p, struct diag *diag)
 {
     const struct prm_options *o = p->options;
     struct train_hooks hooks = {p, prm_step, o->dev ? evaluate : NULL, "epoch,loss,accuracy", write_row, write_note};
-    struct train_run_options run = {.output = o->output, .config = o->config, .base_hash = p->base_hash};
     struct train_run_result result;
     enum status status;
 
-    run.data_hash = p->data.hash ^ p->dev.hash * 3;
-    run.total_steps = p->total_steps;
-    run.save_every = o->save_every;
-    run.eval_every = o->eval_every;
-    run.patience = o->patience;
-    run.resume = o->resume;
-    run.progress = o->progress;
-    run.stop = o->stop;
-    status = train_run(p->trainer, &run, &hooks, &result, diag);
+    status = train_run(p->trainer, &p->run, &hooks, &result, diag);
     if (!status && p->trainer->tokens == 0)
         status = diag_fail(diag, STATUS_FORMAT, "%s: no step has a label within %zu tokens (--max-len)",
                            p->options->data, p->options->format.max_len);

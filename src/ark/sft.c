@@ -9,7 +9,6 @@
 #include <stdio.h>
 #include <string.h>
 #include "dataset.h"
-#include "train_run.h"
 
 struct sft {
     const struct sft_options *options;
@@ -24,10 +23,12 @@ struct sft {
     float *weights, *logprobs;
     double weight_sum; /* of the batch: divides the gradient */
     struct arena arena;
-    uint64_t total_steps, base_hash;
+    struct train_run_options run;
 };
 
 /* ---- Data ---- */
+
+#define RECORD "record"
 
 static enum status check_record(void *context, const struct json *record, const char *where, struct arena *arena,
                                 int *skip, struct diag *diag)
@@ -36,21 +37,6 @@ static enum status check_record(void *context, const struct json *record, const 
     (void)arena;
     (void)skip;
     return example_check(record, where, diag);
-}
-
-static enum status open_data(const struct sft *s, struct dataset *data, const char *path, const char *name,
-                             struct diag *diag)
-{
-    struct buffer index_path = {0};
-    enum status status;
-
-    buffer_format(&index_path, "%s/checkpoint/%s", s->options->output, name);
-    if (index_path.failed)
-        status = diag_fail(diag, STATUS_MEMORY, "%s: out of memory", path);
-    else
-        status = dataset_open(data, path, index_path.data, "record", check_record, NULL, diag);
-    buffer_free(&index_path);
-    return status;
 }
 
 /* Record i of a file as an example. */
@@ -246,20 +232,23 @@ static int allocate(struct sft *s)
 static enum status open_run(struct sft *s, struct model *model, struct adapter *adapter, struct full *full,
                             const struct exec *exec, struct diag *diag)
 {
-    struct train_options train = s->options->train;
-    struct backward_options backward = s->options->backward;
-    enum status status = open_data(s, &s->data, s->options->data, "index.bin", diag);
+    const struct sft_options *o = s->options;
+    struct train_options train = o->train;
+    struct backward_options backward = o->backward;
+    enum status status = dataset_open(&s->data, o->data, o->run.output, "index.bin", RECORD, check_record, NULL, diag);
 
-    if (!status && s->options->dev)
-        status = open_data(s, &s->dev, s->options->dev, "dev_index.bin", diag);
+    if (!status && o->dev)
+        status = dataset_open(&s->dev, o->dev, o->run.output, "dev_index.bin", RECORD, check_record, NULL, diag);
     if (status)
         return status;
-    s->base_hash = model_hash(model);
-    s->total_steps = (dataset_total(&s->data, s->options->epochs) + s->options->batch - 1) / s->options->batch;
-    train.total_steps = s->total_steps;
-    backward.max_spans = s->options->batch < backward.max_tokens ? s->options->batch : backward.max_tokens;
+    s->run = o->run;
+    s->run.base_hash = model_hash(model);
+    s->run.data_hash = s->data.hash ^ s->dev.hash * 3;
+    s->run.total_steps = (dataset_total(&s->data, o->epochs) + o->batch - 1) / o->batch;
+    train.total_steps = s->run.total_steps;
+    backward.max_spans = o->batch < backward.max_tokens ? o->batch : backward.max_tokens;
     if (!allocate(s))
-        return diag_fail(diag, STATUS_MEMORY, "sft: out of memory for a batch of %zu", s->options->batch);
+        return diag_fail(diag, STATUS_MEMORY, "sft: out of memory for a batch of %zu", o->batch);
     return trainer_create(&s->trainer, model, adapter, full, exec, &train, &backward, diag);
 }
 
@@ -267,19 +256,10 @@ static enum status train(struct sft *s, struct diag *diag)
 {
     const struct sft_options *o = s->options;
     struct train_hooks hooks = {s, sft_step, o->dev ? evaluate : NULL, "epoch,loss", write_row, write_note};
-    struct train_run_options run = {.output = o->output, .config = o->config, .base_hash = s->base_hash};
     struct train_run_result result;
     enum status status;
 
-    run.data_hash = s->data.hash ^ s->dev.hash * 3;
-    run.total_steps = s->total_steps;
-    run.save_every = o->save_every;
-    run.eval_every = o->eval_every;
-    run.patience = o->patience;
-    run.resume = o->resume;
-    run.progress = o->progress;
-    run.stop = o->stop;
-    status = train_run(s->trainer, &run, &hooks, &result, diag);
+    status = train_run(s->trainer, &s->run, &hooks, &result, diag);
     if (!status && s->trainer->tokens == 0)
         status = diag_fail(diag, STATUS_FORMAT, "%s: no record has anything to train on within %zu tokens (--max-len)",
                            o->data, o->format.max_len);

@@ -333,7 +333,7 @@ static int set_steps(struct grpo_command *c)
         fprintf(stderr, "arklet grpo: --epochs and --steps: expected one of them\n");
         return 2;
     }
-    c->options.total_steps = (uint64_t)ceil(n);
+    c->options.run.total_steps = (uint64_t)ceil(n);
     return -1;
 }
 
@@ -360,7 +360,7 @@ static int choice(const struct args *args, const char *name, const char *const *
     return 0;
 }
 
-static void read_options(struct grpo_command *c)
+static int read_options(struct grpo_command *c)
 {
     static const char *const modes[] = {"pad", "pure", "grpo", NULL}, *const losses[] = {"constant", "sample", "dapo",
                                                                                          NULL};
@@ -388,25 +388,19 @@ static void read_options(struct grpo_command *c)
     o->clip_eps_high = args_float(args, "clip-eps-high");
     o->updates_per_rollout = (size_t)args_int(args, "updates-per-rollout");
     o->resample = (size_t)args_int(args, "resample");
-    o->total_steps = (uint64_t)args_int(args, "steps");
-    o->save_every = (uint64_t)args_int(args, "save-every");
-    o->eval_every = (uint64_t)args_int(args, "eval-every");
-    o->patience = (uint64_t)args_int(args, "patience");
     o->max_sequences = (size_t)args_int(args, "batch");
-    o->output = args_text(args, "output");
-    o->resume = args_flag(args, "resume");
     o->tokenizer = c->questions.style.tokenizer;
+    c->questions.max_new = o->max_new;
+    c->questions.policy = c->policy;
     o->prm = c->prm;
     o->backward.max_tokens = (size_t)args_int(args, "micro-tokens");
     o->backward.head_rows = BACKWARD_HEAD_ROWS;
     o->backward.k_type = c->load.k_type;
     o->backward.v_type = c->load.v_type;
-    o->data_hash = c->questions.train.hash ^ c->questions.dev.hash * 3;
-    o->progress = &c->progress;
-    o->stop = terminal_interrupted;
     train_options(&o->train, args);
-    train_config(args, 1, &c->config);
-    o->config = c->config.data;
+    o->run.data_hash = c->questions.train.hash ^ c->questions.dev.hash * 3;
+    o->run.total_steps = (uint64_t)args_int(args, "steps");
+    return train_run_flags(&o->run, args, &c->config, &c->progress);
 }
 
 static int open_dev_engine(struct grpo_command *c)
@@ -445,7 +439,7 @@ static int reinforce(struct grpo_command *c)
     status = grpo_run(c->load.model, c->policy, &c->load.exec, &tasks, &c->options, &result, &diag);
     progress_end(&c->progress, result.steps, result.steps, (double)result.tokens, status ? "stopped" : "done");
     if (!status)
-        status = adapter_save(c->policy, c->load.model, c->options.output, &diag);
+        status = adapter_save(c->policy, c->load.model, c->options.run.output, &diag);
     if (status)
         return cmd_fail(&diag);
     print_summary(c, &result);
@@ -470,12 +464,10 @@ static int prepare(struct grpo_command *c)
     dev = code < 0 ? args_text(&c->args, "dev") : NULL;
     if (code < 0 && dev)
         code = read_questions(c, &c->questions.dev, dev);
-    if (code < 0) {
-        read_options(c);
-        c->questions.max_new = c->options.max_new;
-        c->questions.policy = c->policy;
+    if (code < 0)
+        code = read_options(c);
+    if (code < 0)
         code = check_lengths(c);
-    }
     if (code < 0 && c->questions.train.n_dropped + c->questions.dev.n_dropped)
         fprintf(stderr, "arklet grpo: note: %zu questions are longer than --max-len allows and are left out\n",
                 c->questions.train.n_dropped + c->questions.dev.n_dropped);
@@ -484,7 +476,7 @@ static int prepare(struct grpo_command *c)
     }
     if (code < 0)
         code = open_dev_engine(c);
-    return code < 0 ? train_folder(&c->args, c->options.output) : code;
+    return code < 0 ? train_folder(&c->args, c->options.run.output) : code;
 }
 
 int cmd_grpo(int argc, char **argv)

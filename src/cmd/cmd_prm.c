@@ -143,7 +143,7 @@ static int prepare_adapter(struct prm_command *c)
     return -1;
 }
 
-static void read_options(struct prm_command *c)
+static int read_options(struct prm_command *c)
 {
     struct prm_options *o = &c->options;
     const struct args *args = &c->args;
@@ -151,13 +151,8 @@ static void read_options(struct prm_command *c)
     size_t micro = (size_t)args_int(args, "micro-tokens");
 
     o->dev = args_text(args, "dev");
-    o->output = args_text(args, "output");
     o->epochs = args_float(args, "epochs");
     o->batch = (size_t)args_int(args, "batch");
-    o->save_every = (uint64_t)args_int(args, "save-every");
-    o->eval_every = (uint64_t)args_int(args, "eval-every");
-    o->patience = (uint64_t)args_int(args, "patience");
-    o->resume = args_flag(args, "resume");
     o->contrast = *contrast == 's' ? PRM_CONTRAST_SUPCON : *contrast == 'i' ? PRM_CONTRAST_INFONCE : PRM_CONTRAST_NONE;
     o->contrast_weight = args_float(args, "contrast-weight");
     o->tau = args_float(args, "tau");
@@ -166,10 +161,7 @@ static void read_options(struct prm_command *c)
     o->backward.k_type = c->load.k_type;
     o->backward.v_type = c->load.v_type;
     train_options(&o->train, args);
-    train_config(args, 1, &c->config);
-    o->config = c->config.data;
-    o->stop = terminal_interrupted;
-    o->progress = &c->progress;
+    return train_run_flags(&o->run, args, &c->config, &c->progress);
 }
 
 /* What is trained on and measured by, debates labelled. */
@@ -209,7 +201,7 @@ static enum status score_dev(struct prm_command *c, struct step_metrics *metrics
     struct file_stream out;
     enum status status = record_open(&records, c->options.dev, NULL, diag), closed;
 
-    buffer_format(&path, "%s/dev_scores.jsonl", c->options.output);
+    buffer_format(&path, "%s/dev_scores.jsonl", c->options.run.output);
     o.style.tokenizer = o.format.tokenizer;
     if (!status && path.failed)
         status = diag_fail(diag, STATUS_MEMORY, "out of memory");
@@ -266,9 +258,9 @@ static int train(struct prm_command *c)
                       : prm_run(c->load.model, c->adapter, &c->load.exec, &c->options, &result, &diag);
     progress_end(&c->progress, result.steps, result.steps, (double)result.tokens, status ? "stopped" : "done");
     if (!status)
-        status = adapter_save(c->adapter, c->load.model, c->options.output, &diag);
+        status = adapter_save(c->adapter, c->load.model, c->options.run.output, &diag);
     if (!status && implicit)
-        status = implicit_save(c->options.output, args_float(&c->args, "beta"), &diag);
+        status = implicit_save(c->options.run.output, args_float(&c->args, "beta"), &diag);
     if (status)
         return cmd_fail(&diag);
     printf("steps %llu\nloss %.6f\naccuracy %.4f\n", (unsigned long long)result.steps, result.loss, result.accuracy);
@@ -294,10 +286,10 @@ int cmd_prm(int argc, char **argv)
         code = prepare_adapter(&c);
     if (code < 0)
         code = train_format(&c.options.format, &c.chat, &c.load, &c.args);
-    if (code < 0) {
-        read_options(&c);
-        code = train_folder(&c.args, c.options.output);
-    }
+    if (code < 0)
+        code = read_options(&c);
+    if (code < 0)
+        code = train_folder(&c.args, c.options.run.output);
     if (code < 0)
         code = prepare_data(&c);
     if (code < 0)

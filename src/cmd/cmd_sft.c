@@ -125,7 +125,7 @@ static int prepare_parameters(struct sft_command *c)
     return -1;
 }
 
-static void prepare_options(struct sft_command *c)
+static int prepare_options(struct sft_command *c)
 {
     struct sft_options *o = &c->options;
     const struct args *args = &c->args;
@@ -133,23 +133,15 @@ static void prepare_options(struct sft_command *c)
 
     o->data = args_text(args, "file");
     o->dev = args_text(args, "dev");
-    o->output = args_text(args, "output");
     o->epochs = args_float(args, "epochs");
     o->batch = (size_t)args_int(args, "batch");
-    o->save_every = (uint64_t)args_int(args, "save-every");
-    o->eval_every = (uint64_t)args_int(args, "eval-every");
-    o->patience = (uint64_t)args_int(args, "patience");
-    o->resume = args_flag(args, "resume");
     o->backward.max_tokens = micro > o->format.max_len ? micro : o->format.max_len;
     o->backward.head_rows = BACKWARD_HEAD_ROWS;
     o->backward.k_type = c->load.k_type;
     o->backward.v_type = c->load.v_type;
     o->backward.keep_bytes = c->full ? TRAIN_KEEP : 0;
     train_options(&o->train, args);
-    train_config(args, 1, &c->config);
-    o->config = c->config.data;
-    o->stop = terminal_interrupted;
-    o->progress = &c->progress;
+    return train_run_flags(&o->run, args, &c->config, &c->progress);
 }
 
 static size_t work_bytes(const struct sft_command *c)
@@ -198,10 +190,10 @@ static enum status write_result(const struct sft_command *c, struct diag *diag)
     enum status status;
 
     if (c->adapter)
-        return adapter_save(c->adapter, c->load.model, c->options.output, diag);
+        return adapter_save(c->adapter, c->load.model, c->options.run.output, diag);
     options.adjust = trained_row;
     options.adjust_context = c->full;
-    buffer_format(&path, "%s/model.gguf", c->options.output);
+    buffer_format(&path, "%s/model.gguf", c->options.run.output);
     status = path.failed ? diag_fail(diag, STATUS_MEMORY, "out of memory")
                          : quantize_model(args_text(&c->args, "model"), path.data, &options, &report, diag);
     buffer_free(&path);
@@ -263,12 +255,12 @@ int cmd_sft(int argc, char **argv)
         code = prepare_parameters(&c);
     if (code < 0)
         code = train_format(&c.options.format, &c.chat, &c.load, &c.args);
-    if (code < 0) {
-        prepare_options(&c);
-        code = c.config.failed ? fail("out of memory") : plan_memory(&c);
-    }
     if (code < 0)
-        code = train_folder(&c.args, c.options.output);
+        code = prepare_options(&c);
+    if (code < 0)
+        code = plan_memory(&c);
+    if (code < 0)
+        code = train_folder(&c.args, c.options.run.output);
     if (code < 0)
         code = train(&c);
     if (c.adapter && !c.load.n_adapters)

@@ -5,6 +5,7 @@
 #include <string.h>
 #include "cmd.h"
 #include "file.h"
+#include "terminal.h"
 
 const struct arg args_train[] = {
     {.name = "rank",
@@ -225,6 +226,23 @@ int train_format(struct example_format *format, struct chat_template *chat, cons
         format->max_len = load->context;
     }
     return -1;
+}
+
+int train_run_flags(struct train_run_options *run, const struct args *args, struct buffer *config,
+                    struct progress *progress)
+{
+    train_config(args, 1, config);
+    run->output = args_text(args, "output");
+    run->config = config->data;
+    run->save_every = (uint64_t)args_int(args, "save-every");
+    run->eval_every = (uint64_t)args_int(args, "eval-every");
+    run->patience = (uint64_t)args_int(args, "patience");
+    run->resume = args_flag(args, "resume");
+    run->progress = progress;
+    run->stop = terminal_interrupted;
+    if (config->failed)
+        fprintf(stderr, "arklet %s: out of memory\n", args->spec->command);
+    return config->failed ? 1 : -1;
 }
 
 static enum status write_config(const struct args *args, const char *folder, struct diag *diag)

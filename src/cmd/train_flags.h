@@ -6,7 +6,7 @@
 #include "args.h"
 #include "example.h"
 #include "load.h"
-#include "trainer.h"
+#include "train_run.h"
 
 /* --rank --alpha --rslora --targets --lora-dropout --optim --lr ... (args.h tables). */
 extern const struct arg args_train[];
@@ -17,6 +17,9 @@ extern const struct arg args_train[];
 int train_shape(struct adapter_shape *shape, const struct args *args);
 int train_no_shape(const struct args *args); /* refuses these flags: an adapter that is there has its shape */
 void train_options(struct train_options *options, const struct args *args);
+/* What the flags say of the run; its configuration is in `config`, which must outlive it and which the caller frees. */
+int train_run_flags(struct train_run_options *run, const struct args *args, struct buffer *config,
+                    struct progress *progress);
 
 /* How records become tokens: the model's chat template or --chat-template, --max-len cut to the context. `chat` backs
  * format->chat. */
