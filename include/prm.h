@@ -74,14 +74,12 @@ struct step_scores {
 
 /* max_tokens: of one forward pass, and the longest text. */
 size_t step_scorer_bytes(const struct config *config, size_t max_tokens, enum dtype k_type, enum dtype v_type);
+/* Model and adapter must outlive the scorer. beta 0: the adapter has a head. Else it is an implicit reward model
+ * (implicit.h) without one: score = tanh(r / 2) of the step's reward r = beta * sum of its tokens' log-ratios, which is
+ * P(right) - P(wrong) of a step alone; one text after the other. */
 enum status step_scorer_create(struct step_scorer **scorer, const struct model *model, const struct adapter *adapter,
-                               const struct exec *exec, size_t max_tokens, enum dtype k_type, enum dtype v_type,
-                               struct diag *diag);
-/* The same for an implicit reward model (implicit.h): an adapter without head; score = tanh(r / 2) of the step's reward
- * r = beta * sum of its tokens' log-ratios, which is P(right) - P(wrong) of a step alone. One text after the other. */
-enum status step_scorer_create_implicit(struct step_scorer **scorer, const struct model *model,
-                                        const struct adapter *adapter, double beta, const struct exec *exec,
-                                        size_t max_tokens, enum dtype k_type, enum dtype v_type, struct diag *diag);
+                               double beta, const struct exec *exec, size_t max_tokens, enum dtype k_type,
+                               enum dtype v_type, struct diag *diag);
 void step_scorer_free(struct step_scorer *scorer); /* NULL is allowed */
 /* Scores n texts, several in a pass. A text of more than max_tokens is STATUS_RANGE. */
 enum status step_scorer_run(struct step_scorer *scorer, const struct step_scores *texts, size_t n, struct diag *diag);

@@ -120,8 +120,7 @@ static void step_rewards(void)
     text.ends = e.ends;
     text.n_steps = e.n_steps;
     text.n_prompt = e.n_prompt;
-    CHECK(step_scorer_create_implicit(&scorer, model, adapter, BETA, &exec, 128, DTYPE_F32, DTYPE_F32, &diag) ==
-          STATUS_OK);
+    CHECK(step_scorer_create(&scorer, model, adapter, BETA, &exec, 128, DTYPE_F32, DTYPE_F32, &diag) == STATUS_OK);
     CHECK(step_scorer_run(scorer, &text, 1, &diag) == STATUS_OK);
     CHECK(score_create(&plain, model, &exec, &scoring, &diag) == STATUS_OK);
     CHECK(score_tokens(plain, text.ids, n, e.n_prompt, adapters, 1, with, &diag) == STATUS_OK);

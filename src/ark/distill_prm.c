@@ -133,7 +133,7 @@ static enum status score_into(struct distill *d, const struct adapter *prm, cons
     struct step_metrics unused = {0};
     struct record_reader records;
     struct resume resume = {0};
-    enum status status = step_scorer_create(&options.scorer, d->model, prm, &d->exec, options.format.max_len,
+    enum status status = step_scorer_create(&options.scorer, d->model, prm, 0, &d->exec, options.format.max_len,
                                             d->options->k_type, d->options->v_type, diag);
 
     options.stop = d->options->stop;

@@ -290,12 +290,9 @@ static enum status open_run(struct grpo *g, struct model *model, const struct ex
     status = generate_eos(o->tokenizer, &g->eos, diag);
     if (!status)
         status = engine_create(&g->engine, model, exec, &engine, diag);
-    if (!status && o->prm && o->prm_beta > 0)
-        status = step_scorer_create_implicit(&g->scorer, judge, o->prm, o->prm_beta, exec, o->context, backward.k_type,
-                                             backward.v_type, diag);
-    else if (!status && o->prm)
-        status =
-            step_scorer_create(&g->scorer, judge, o->prm, exec, o->context, backward.k_type, backward.v_type, diag);
+    if (!status && o->prm)
+        status = step_scorer_create(&g->scorer, judge, o->prm, o->prm_beta, exec, o->context, backward.k_type,
+                                    backward.v_type, diag);
     if (!status && (o->kl_beta > 0 || (o->mode == GRPO_PURE && o->pure.beta > 0)))
         status = score_create(&g->reference, model, exec, &score, diag);
     if (!status)

@@ -13,8 +13,8 @@ struct step_scorer {
     struct kv *kv;
     struct forward *forward;
     size_t max_tokens;
-    struct kv_sequence *sequences; /* [max_tokens]: at most one text a token */
-    struct token_span *spans;
+    struct kv_sequence *sequences; /* [TEXTS_PER_PASS] */
+    struct token_span *spans;      /* [TEXTS_PER_PASS] */
     struct arena arena;
 
     /* Implicit alone: */
@@ -36,39 +36,35 @@ size_t step_scorer_bytes(const struct config *config, size_t max_tokens, enum dt
     return forward_bytes(config, max_tokens) + pages_of(max_tokens) * kv_page_bytes(config, k_type, v_type);
 }
 
-enum status step_scorer_create(struct step_scorer **out, const struct model *model, const struct adapter *adapter,
-                               const struct exec *exec, size_t max_tokens, enum dtype k_type, enum dtype v_type,
-                               struct diag *diag)
+static enum status create_passes(struct step_scorer *s, const struct model *model, const struct exec *exec,
+                                 enum dtype k_type, enum dtype v_type, struct diag *diag)
 {
-    struct step_scorer *s = memory_alloc(sizeof *s);
     enum status status;
 
-    *out = NULL;
-    if (!s)
-        return diag_fail(diag, STATUS_MEMORY, "step scores: out of memory");
-    memset(s, 0, sizeof *s);
-    arena_init(&s->arena, "step scores", 0);
-    s->adapter = adapter;
-    s->max_tokens = max_tokens;
     s->sequences = arena_array(&s->arena, TEXTS_PER_PASS, sizeof *s->sequences);
     s->spans = arena_array(&s->arena, TEXTS_PER_PASS, sizeof *s->spans);
-    status = s->sequences && s->spans ? kv_create(&s->kv, &model->config, k_type, v_type, pages_of(max_tokens), diag)
-                                      : diag_fail(diag, STATUS_MEMORY, "step scores: out of memory");
-    if (!status)
-        status = forward_create(&s->forward, model, s->kv, exec, max_tokens, diag);
-    if (status) {
-        step_scorer_free(s);
-        return status;
-    }
-    *out = s;
-    return STATUS_OK;
+    if (!s->sequences || !s->spans)
+        return diag_fail(diag, STATUS_MEMORY, "step scores: out of memory");
+    status = kv_create(&s->kv, &model->config, k_type, v_type, pages_of(s->max_tokens), diag);
+    return status ? status : forward_create(&s->forward, model, s->kv, exec, s->max_tokens, diag);
 }
 
-enum status step_scorer_create_implicit(struct step_scorer **out, const struct model *model,
-                                        const struct adapter *adapter, double beta, const struct exec *exec,
-                                        size_t max_tokens, enum dtype k_type, enum dtype v_type, struct diag *diag)
+static enum status create_implicit(struct step_scorer *s, const struct model *model, const struct exec *exec,
+                                   enum dtype k_type, enum dtype v_type, struct diag *diag)
 {
-    struct score_options options = {.context = max_tokens, .chunk = max_tokens < 512 ? max_tokens : 512};
+    size_t n = s->max_tokens;
+    struct score_options options = {.context = n, .chunk = n < 512 ? n : 512, .k_type = k_type, .v_type = v_type};
+
+    s->logprobs = arena_array(&s->arena, n, sizeof *s->logprobs);
+    s->reference = arena_array(&s->arena, n, sizeof *s->reference);
+    return s->logprobs && s->reference ? score_create(&s->scorer, model, exec, &options, diag)
+                                       : diag_fail(diag, STATUS_MEMORY, "step scores: out of memory");
+}
+
+enum status step_scorer_create(struct step_scorer **out, const struct model *model, const struct adapter *adapter,
+                               double beta, const struct exec *exec, size_t max_tokens, enum dtype k_type,
+                               enum dtype v_type, struct diag *diag)
+{
     struct step_scorer *s = memory_alloc(sizeof *s);
     enum status status;
 
@@ -80,18 +76,12 @@ enum status step_scorer_create_implicit(struct step_scorer **out, const struct m
     s->adapter = adapter;
     s->beta = beta;
     s->max_tokens = max_tokens;
-    s->logprobs = arena_array(&s->arena, max_tokens, sizeof *s->logprobs);
-    s->reference = arena_array(&s->arena, max_tokens, sizeof *s->reference);
-    options.k_type = k_type;
-    options.v_type = v_type;
-    status = s->logprobs && s->reference ? score_create(&s->scorer, model, exec, &options, diag)
-                                         : diag_fail(diag, STATUS_MEMORY, "step scores: out of memory");
-    if (status) {
+    status = (beta > 0 ? create_implicit : create_passes)(s, model, exec, k_type, v_type, diag);
+    if (status)
         step_scorer_free(s);
-        return status;
-    }
-    *out = s;
-    return STATUS_OK;
+    else
+        *out = s;
+    return status;
 }
 
 void step_scorer_free(struct step_scorer *s)

@@ -7,7 +7,6 @@
 #include "ask_flags.h"
 #include "cmd.h"
 #include "grpo_questions.h"
-#include "implicit.h"
 #include "load.h"
 #include "terminal.h"
 #include "train_flags.h"
@@ -291,16 +290,7 @@ static int prepare_adapters(struct grpo_command *c)
         if (code >= 0)
             return code;
     }
-    if (prm && adapter_load(&c->prm, judge ? c->prm_model : c->load.model, prm, 1, &diag))
-        return cmd_fail(&diag);
-    if (c->prm && !c->prm->score_weight && implicit_load(prm, &c->options.prm_beta, &diag))
-        return cmd_fail(&diag);
-    if (c->prm && !c->prm->score_weight && !(c->options.prm_beta > 0)) {
-        fprintf(stderr, "arklet grpo: --prm %s: expected a reward model with a score head, found a plain adapter\n",
-                prm);
-        return 1;
-    }
-    return -1;
+    return prm ? load_prm(&c->prm, &c->options.prm_beta, judge ? c->prm_model : c->load.model, &c->args) : -1;
 }
 
 static int check_lengths(struct grpo_command *c)

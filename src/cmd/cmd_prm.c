@@ -179,21 +179,11 @@ static int prepare_data(struct prm_command *c)
     return code;
 }
 
-static enum status create_scorer(const struct prm_command *c, struct step_scorer **scorer, struct diag *diag)
-{
-    size_t tokens = c->options.format.max_len;
-
-    if (args_flag(&c->args, "implicit"))
-        return step_scorer_create_implicit(scorer, c->load.model, c->adapter, args_float(&c->args, "beta"),
-                                           &c->load.exec, tokens, c->load.k_type, c->load.v_type, diag);
-    return step_scorer_create(scorer, c->load.model, c->adapter, &c->load.exec, tokens, c->load.k_type, c->load.v_type,
-                              diag);
-}
-
 /* Scores the dev file's solutions into <output>/dev_scores.jsonl. */
 static enum status score_dev(struct prm_command *c, struct step_metrics *metrics, struct diag *diag)
 {
     struct solutions_options o = {.format = c->options.format, .batch = 32, .stop = terminal_interrupted};
+    double beta = args_flag(&c->args, "implicit") ? args_float(&c->args, "beta") : 0;
     struct solutions_summary summary;
     struct record_reader records;
     struct resume resume = {0};
@@ -208,7 +198,8 @@ static enum status score_dev(struct prm_command *c, struct step_metrics *metrics
     if (!status)
         status = file_stream_open(&out, path.data, 0, diag);
     if (!status) {
-        status = create_scorer(c, &o.scorer, diag);
+        status = step_scorer_create(&o.scorer, c->load.model, c->adapter, beta, &c->load.exec, o.format.max_len,
+                                    c->load.k_type, c->load.v_type, diag);
         if (!status)
             status = resume_open(&resume, &out, diag);
         if (!status)

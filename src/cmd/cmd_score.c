@@ -1,12 +1,10 @@
 /* cmd_score.c - arklet score: a reward model's scores of the steps of solutions, and how good they are. */
 #include <stdio.h>
 #include <string.h>
-#include "adapter_file.h"
 #include "args.h"
 #include "ask_flags.h"
 #include "cmd.h"
 #include "file.h"
-#include "implicit.h"
 #include "json.h"
 #include "load.h"
 #include "record_flags.h"
@@ -123,11 +121,9 @@ static int check_flags(const struct args *args)
 static int prepare(struct score_command *c)
 {
     struct solutions_options *o = &c->options;
-    const char *path = args_text(&c->args, "prm");
     size_t tokens;
-    double beta = 0;
+    double beta;
     struct diag diag;
-    enum status status;
     int code = load_model(&c->load, &c->args, 0);
 
     if (code < 0)
@@ -136,17 +132,10 @@ static int prepare(struct score_command *c)
         code = train_format(&o->format, &c->chat, &c->load, &c->args);
     if (code < 0)
         code = ask_style(&o->style, &c->style_chat, &c->load, &c->args);
+    if (code < 0)
+        code = load_prm(&c->prm, &beta, c->load.model, &c->args);
     if (code >= 0)
         return code;
-    if (adapter_load(&c->prm, c->load.model, path, 1, &diag))
-        return cmd_fail(&diag);
-    if (!c->prm->score_weight && implicit_load(path, &beta, &diag))
-        return cmd_fail(&diag);
-    if (!c->prm->score_weight && !(beta > 0)) {
-        fprintf(stderr, "arklet score: --prm %s: expected a reward model with a score head, found a plain adapter\n",
-                path);
-        return 1;
-    }
     o->batch = (size_t)args_int(&c->args, "batch");
     o->progress = &c->progress;
     o->stop = terminal_interrupted;
@@ -155,11 +144,10 @@ static int prepare(struct score_command *c)
         fprintf(stderr, "score: weights %.1f MB + cache and work of %zu tokens %.1f MB\n",
                 (double)c->load.model->weight_bytes / 1048576.0, tokens,
                 (double)step_scorer_bytes(&c->load.model->config, tokens, c->load.k_type, c->load.v_type) / 1048576.0);
-    status = beta > 0 ? step_scorer_create_implicit(&o->scorer, c->load.model, c->prm, beta, &c->load.exec, tokens,
-                                                    c->load.k_type, c->load.v_type, &diag)
-                      : step_scorer_create(&o->scorer, c->load.model, c->prm, &c->load.exec, tokens, c->load.k_type,
-                                           c->load.v_type, &diag);
-    return status ? cmd_fail(&diag) : -1;
+    return step_scorer_create(&o->scorer, c->load.model, c->prm, beta, &c->load.exec, tokens, c->load.k_type,
+                              c->load.v_type, &diag)
+               ? cmd_fail(&diag)
+               : -1;
 }
 
 static int score(struct score_command *c)

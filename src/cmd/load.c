@@ -7,6 +7,7 @@
 #include <string.h>
 #include "adapter_file.h"
 #include "cmd.h"
+#include "implicit.h"
 #include "progress.h"
 
 #define MEGABYTE 1048576.0
@@ -166,6 +167,21 @@ int load_another(struct load *load, const struct load *first, const struct args 
     load->limit_text = first->limit_text;
     load->mem_limit = mem_limit;
     return load_weights(load, args, path, 0);
+}
+
+int load_prm(struct adapter **adapter, double *beta, const struct model *model, const struct args *args)
+{
+    const char *path = args_text(args, "prm");
+    struct diag diag;
+
+    *beta = 0;
+    if (adapter_load(adapter, model, path, 1, &diag) || (!(*adapter)->score_weight && implicit_load(path, beta, &diag)))
+        return cmd_fail(&diag);
+    if ((*adapter)->score_weight || *beta > 0)
+        return -1;
+    fprintf(stderr, "arklet %s: --prm %s: expected a reward model with a score head, found a plain adapter\n",
+            args->spec->command, path);
+    return 1;
 }
 
 void load_free(struct load *load)

@@ -36,6 +36,8 @@ int load_another(struct load *load, const struct load *first, const struct args 
                  size_t mem_limit);
 /* An adapter of the load's model from "FILE[:SCALE]". */
 int load_adapter(struct adapter **adapter, const struct load *load, const char *text);
+/* The reward model of --prm, which the caller frees; *beta: of an implicit one, 0: it has a head. */
+int load_prm(struct adapter **adapter, double *beta, const struct model *model, const struct args *args);
 void load_free(struct load *load);
 
 /* Bytes of work memory (cache, workspace) that the command needs for a context. */
