@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include "checkpoint.h"
 #include "cmd.h"
 #include "debate_steps.h"
 #include "file.h"
@@ -138,9 +139,10 @@ int labels_check(const struct args *args)
 static int check_config(const char *path, const char *config, int resume)
 {
     struct buffer name = {0}, old = {0};
+    size_t n_before, n_now = strlen(config);
+    const char *before, *now = config;
     struct diag diag;
     enum status status;
-    size_t same = 0, line;
 
     buffer_format(&name, "%s.config.txt", path);
     status = name.failed ? diag_fail(&diag, STATUS_MEMORY, "%s: out of memory", path) : STATUS_OK;
@@ -148,18 +150,13 @@ static int check_config(const char *path, const char *config, int resume)
     if (resume)
         status = file_read(&old, name.data, 0, &diag);
     else if (!status)
-        status = file_save(name.data, config, strlen(config), &diag);
-    if (resume && !status && (old.length != strlen(config) || memcmp(old.data, config, old.length) != 0)) {
-        const char *before = old.data ? old.data : "";
-
-        while (before[same] && before[same] == config[same])
-            same++;
-        for (line = same; line && config[line - 1] != '\n'; line--)
-            ;
-        status = diag_fail(
-            &diag, STATUS_FORMAT, "%s: expected the settings of the run that made it, '%.*s', found '%.*s'", path,
-            (int)strcspn(before + line, "\n"), before + line, (int)strcspn(config + line, "\n"), config + line);
-    }
+        status = file_save(name.data, config, n_now, &diag);
+    before = old.data ? old.data : "";
+    n_before = old.length;
+    if (resume && !status && checkpoint_config_differs(&before, &n_before, &now, &n_now))
+        status =
+            diag_fail(&diag, STATUS_FORMAT, "%s: expected the settings of the run that made it, '%.*s', found '%.*s'",
+                      path, (int)n_before, before, (int)n_now, now);
     buffer_free(&name);
     buffer_free(&old);
     return status ? cmd_fail(&diag) : -1;
