@@ -20,6 +20,8 @@
 #include "record.h"
 #include "step_labels.h"
 
+#define DEBATE_STEPS_SAMPLES 8 /* what is usual */
+
 struct debate_steps_options {
     unsigned sources; /* of step_labels.h */
     const struct prompt_style *style;

@@ -39,6 +39,11 @@ struct grpo_tasks {
     enum status (*evaluate)(void *context, double *accuracy, struct diag *diag);
 };
 
+/* What is usual (DAPO, arXiv 2503.14476, for the clip). */
+#define GRPO_CLIP_EPS      0.2
+#define GRPO_CLIP_EPS_HIGH 0.28
+#define GRPO_RESAMPLE      2
+
 struct grpo_options {
     enum grpo_mode mode;
     enum grpo_loss loss;

@@ -41,6 +41,8 @@ int json_bool(const struct json *object, const char *key, int otherwise);
 
 /* Writing: JSON fragments appended to a buffer. Invalid UTF-8 becomes U+FFFD; control bytes escaped. */
 void json_put_string(struct buffer *out, const char *text, size_t length);
+void json_put_text(struct buffer *out, const char *text);                     /* NULL: null */
+void json_put_member(struct buffer *out, const char *name, const char *text); /* ,"name": and the text */
 /* A parsed value as it stood: numbers in their source text, members in their order. A member of an object is its value
  * here, without the name. */
 void json_put(struct buffer *out, const struct json *value);

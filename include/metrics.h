@@ -22,4 +22,9 @@ void metrics_number(struct metrics *metrics, double value); /* %.6g; NaN is writ
 enum status metrics_end_row(struct metrics *metrics, struct diag *diag);
 enum status metrics_close(struct metrics *metrics, struct diag *diag);
 
+/* The n-th field of a row, up to a comma or the end; "" when it has none. */
+const char *metrics_field(const char *row, size_t n);
+/* Which field a header's column is; beyond the last one when there is no such column. */
+size_t metrics_column(const char *header, const char *name);
+
 #endif

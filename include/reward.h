@@ -28,6 +28,11 @@ struct reward_sample {
 
 enum reward_credit { CREDIT_SOFTMIN, CREDIT_VPPO, CREDIT_SUM, CREDIT_OUTCOME };
 
+/* What is usual: of softmin, of the answer check, of the step rewards. */
+#define REWARD_TEMPERATURE 0.1
+#define REWARD_LAMBDA_V    1
+#define REWARD_LAMBDA_P    0.3
+
 /* Score of a step from the two-class head: softmax(l)[1] - softmax(l)[0]. */
 double reward_score(double l0, double l1);
 
@@ -39,7 +44,7 @@ double reward_softmin(double *r, const struct reward_sample *sample, double temp
  *   rho_t = [t is a step's end] r' - beta * delta_t     advantage_t = sum over u >= t of rho_u, 0 at separators and EOS
  * delta_t = log pi_old - log pi_ref. scratch: K doubles of the longest sample. */
 struct reward_pure {
-    double temperature, lambda, beta; /* 0.1, 1, 0.001 */
+    double temperature, lambda, beta; /* beta: 0.001 */
 };
 
 /* Baseline b of sample i: sum of the others' R over the sum of their tokens. R [G]. */
@@ -65,7 +70,7 @@ void reward_whiten(double *const *advantages, const struct reward_sample *sample
  * A truncated sample counts as wrong. */
 struct reward_pad {
     enum reward_credit credit;
-    double temperature, lambda_v, lambda_p; /* 0.1, 1, 0.3 */
+    double temperature, lambda_v, lambda_p;
     double wrong_below; /* 0; where wrong steps are rare a PRM's scores seldom are: see fitted_f1 in step_metrics.h */
 };
 

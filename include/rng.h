@@ -4,6 +4,7 @@
 #ifndef ARKLET_RNG_H
 #define ARKLET_RNG_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 enum rng_purpose {                  /* never renumber: files depend on it */
@@ -29,5 +30,7 @@ uint32_t rng_below(uint64_t bits, uint32_t n);
 uint64_t rng_permute(uint64_t seed, enum rng_purpose purpose, uint64_t epoch, uint64_t i, uint64_t n);
 /* FNV-1a, for turning names into indices. */
 uint64_t rng_hash(const char *text);
+/* The same over eight bytes at a time, goes on from `hash`: of files' contents. */
+uint64_t rng_hash_bytes(uint64_t hash, const void *bytes, size_t length);
 
 #endif

@@ -22,6 +22,9 @@ enum select_strategy { SELECT_RSFT, SELECT_DA, SELECT_ANSWER, SELECT_SAMPLED };
 
 #define SELECT_STRATEGIES "rsft|da|answer|sampled"
 
+#define SELECT_DISTANCE 0.3 /* what is usual */
+#define SELECT_SPLICED  0.15
+
 struct select_options {
     enum select_strategy strategy;
     size_t k;                         /* traces of a debate at most (da, sampled) */

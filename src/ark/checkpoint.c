@@ -3,24 +3,9 @@
 
 #include <string.h>
 #include "file.h"
+#include "rng.h"
 
 #define MAGIC "ARKCKPT2"
-
-static uint64_t hash_bytes(uint64_t hash, const void *bytes, size_t length)
-{
-    const unsigned char *p = bytes;
-    uint64_t word;
-    size_t i;
-
-    for (i = 0; i + 8 <= length; i += 8) {
-        memcpy(&word, p + i, 8);
-        hash = (hash ^ word) * 0x100000001B3u;
-        hash ^= hash >> 32;
-    }
-    for (; i < length; i++)
-        hash = (hash ^ p[i]) * 0x100000001B3u;
-    return hash;
-}
 
 /* ---- Writing ---- */
 
@@ -35,7 +20,7 @@ static void put(struct output *out, const void *bytes, size_t length)
 {
     if (out->status)
         return;
-    out->hash = hash_bytes(out->hash, bytes, length);
+    out->hash = rng_hash_bytes(out->hash, bytes, length);
     out->status = file_write(&out->file, bytes, length, out->diag);
 }
 
@@ -217,7 +202,7 @@ static uint64_t hash_file(const uint8_t *data, size_t n_config, size_t n_params)
     for (i = 11; i < 15; i++)
         pieces[i] = n_params * sizeof(float);
     for (i = 0; i < 15; i++) {
-        hash = hash_bytes(hash, data + at, pieces[i]);
+        hash = rng_hash_bytes(hash, data + at, pieces[i]);
         at += pieces[i];
     }
     return hash;

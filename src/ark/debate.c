@@ -364,15 +364,6 @@ static enum status decide(struct debate *d, struct diag *diag)
 
 /* ---- The record ---- */
 
-static void put_text(struct buffer *out, const char *name, const char *text, size_t length)
-{
-    buffer_format(out, ",\"%s\":", name);
-    if (text)
-        json_put_string(out, text, length);
-    else
-        buffer_text(out, "null");
-}
-
 static int same_agent(const struct debate_agent *a, const struct debate_agent *b)
 {
     return a->speaker == b->speaker && a->lora == b->lora && a->style.system == b->style.system &&
@@ -394,9 +385,9 @@ static void put_speakers(struct debate *d)
 
         buffer_text(out, a ? ",{\"agent\":" : ",\"speakers\":[{\"agent\":");
         buffer_format(out, "%zu,\"temperature\":%g", a, (double)agent->temperature);
-        put_text(out, "model", agent->model_name, agent->model_name ? strlen(agent->model_name) : 0);
-        put_text(out, "lora", agent->lora, agent->lora ? strlen(agent->lora) : 0);
-        put_text(out, "persona", agent->style.system, agent->style.system ? strlen(agent->style.system) : 0);
+        json_put_member(out, "model", agent->model_name);
+        json_put_member(out, "lora", agent->lora);
+        json_put_member(out, "persona", agent->style.system);
         buffer_text(out, "}");
     }
     buffer_text(out, differ ? "]" : "");
@@ -417,8 +408,9 @@ static enum status put_evaluation(struct debate *d, const struct topic *topic, s
 
     for (i = 0; i < t->n_turns; i++)
         tokens += (uint64_t)t->turns[i].tokens;
-    put_text(&d->line, "output", text, length);
-    put_text(&d->line, "prediction", grade.prediction, grade.prediction ? strlen(grade.prediction) : 0);
+    buffer_text(&d->line, ",\"output\":");
+    json_put_string(&d->line, text, length);
+    json_put_member(&d->line, "prediction", grade.prediction);
     evaluate_put_grade(&d->line, &t->question, &grade);
     buffer_format(&d->line, ",\"finish\":\"%s\",\"tokens\":%llu", cut ? "length" : "stop", (unsigned long long)tokens);
     return status;

@@ -118,8 +118,7 @@ const char *distill_left_out(struct distill *d, enum distill_row row)
 
 void distill_put_left_out(struct buffer *result, const char *reason)
 {
-    buffer_text(result, ",\"left_out\":");
-    json_put_string(result, reason, strlen(reason));
+    json_put_member(result, "left_out", reason);
 }
 
 /* ---- The model in memory ---- */
@@ -168,7 +167,7 @@ static enum status finish_stage(struct distill *d, const char *name, const struc
     enum status status;
 
     buffer_text(&json, "{\"v\":1,\"stage\":");
-    json_put_string(&json, name, strlen(name));
+    json_put_text(&json, name);
     buffer_append(&json, members->data ? members->data : "", members->length);
     buffer_text(&json, "}\n");
     status = !path || json.failed || members->failed ? distill_no_memory(diag)

@@ -385,9 +385,9 @@ enum status distill_select(struct distill *d, enum distill_row row, struct buffe
 
     if (status)
         return status;
-    options.distance = 0.3;
+    options.distance = SELECT_DISTANCE;
     options.spliced = o->spliced && (row == ROW_RSFT || row == ROW_DA);
-    options.max_spliced = 0.15;
+    options.max_spliced = SELECT_SPLICED;
     options.style = &d->style;
     options.progress = o->progress;
     options.stop = o->stop;

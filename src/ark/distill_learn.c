@@ -80,27 +80,12 @@ int distill_is_empty(const char *path)
     return line == NULL;
 }
 
-/* The n-th field of a row of metrics.csv, up to a comma or the end; "" when it has none. */
-static const char *field_of(const char *row, size_t n)
-{
-    while (n-- && *row) {
-        row += strcspn(row, ",");
-        row += *row == ',';
-    }
-    return row;
-}
-
 static void put_columns(const char *head, const char *last, const char *const *columns, struct buffer *result)
 {
     for (; *columns; columns++) {
-        size_t n = 0, length = strlen(*columns), digits;
-        const char *value;
+        const char *value = metrics_field(last, metrics_column(head, *columns));
+        size_t digits = strcspn(value, ",");
 
-        while (*field_of(head, n) &&
-               (strncmp(field_of(head, n), *columns, length) != 0 || !strchr(",", field_of(head, n)[length])))
-            n++;
-        value = field_of(last, n);
-        digits = strcspn(value, ",");
         if (digits && strspn(value, "+-.0123456789e") >= digits)
             buffer_format(result, ",\"%s\":%.*s", *columns, (int)digits, value);
     }
@@ -225,17 +210,17 @@ static void fill_options(struct distill *d, struct reinforcing *r)
 
     g->mode = GRPO_PAD;
     g->pad.credit = r->prm ? CREDIT_SOFTMIN : CREDIT_OUTCOME;
-    g->pad.temperature = 0.1;
-    g->pad.lambda_v = 1;
+    g->pad.temperature = REWARD_TEMPERATURE;
+    g->pad.lambda_v = REWARD_LAMBDA_V;
     g->pad.lambda_p = o->lambda_p;
     g->group = o->group;
     g->prompts = o->prompts;
     g->max_new = o->max_new;
     g->temperature = o->rl_temperature;
-    g->clip_eps = 0.2;
-    g->clip_eps_high = 0.28;
+    g->clip_eps = GRPO_CLIP_EPS;
+    g->clip_eps_high = GRPO_CLIP_EPS_HIGH;
     g->updates_per_rollout = 1;
-    g->resample = 2;
+    g->resample = GRPO_RESAMPLE;
     g->run.total_steps = o->rl_steps;
     g->run.eval_every = o->eval_every;
     g->run.data_hash = r->questions.train.hash ^ r->questions.dev.hash * 3;

@@ -58,7 +58,7 @@ static enum status label(struct distill *d, const char *debates, const char *out
                          struct diag *diag)
 {
     const struct distill_options *o = d->options;
-    struct debate_steps_options options = {.sources = o->labels, .style = &d->style, .samples = 8};
+    struct debate_steps_options options = {.sources = o->labels, .style = &d->style, .samples = DEBATE_STEPS_SAMPLES};
     struct record_reader reader = {.stream.fd = -1};
     struct file_stream out;
     enum status status = debates && output ? file_count_lines(&options.skip, output, diag) : distill_no_memory(diag);

@@ -7,7 +7,6 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "distill_parts.h"
 #include "file.h"
@@ -160,7 +159,7 @@ static void put_stages_json(struct report *r)
         json_put(&r->json, result);
     }
     buffer_text(&r->json, "\n],\n\"config\":");
-    json_put_string(&r->json, r->d->options->config, strlen(r->d->options->config));
+    json_put_text(&r->json, r->d->options->config);
     buffer_text(&r->json, "}\n");
 }
 

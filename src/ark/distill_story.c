@@ -5,7 +5,6 @@
  * Where to read next: distill_sample.c (transcripts), distill_measure.c (numbers). */
 #include <math.h>
 #include <stdio.h>
-#include <string.h>
 
 #include "distill_parts.h"
 #include "file.h"
@@ -225,11 +224,9 @@ static enum status save_example(struct story *s, const struct distill_sample *sa
         status = text.failed ? distill_no_memory(diag) : file_save(prompt_path, text.data, text.length, diag);
     }
     buffer_text(&wrong, "{\"v\":1,\"id\":");
-    json_put_string(&wrong, sample->id, strlen(sample->id));
-    buffer_text(&wrong, ",\"question\":");
-    json_put_string(&wrong, sample->question, strlen(sample->question));
-    buffer_text(&wrong, ",\"output\":");
-    json_put_string(&wrong, sample->wrong, strlen(sample->wrong));
+    json_put_text(&wrong, sample->id);
+    json_put_member(&wrong, "question", sample->question);
+    json_put_member(&wrong, "output", sample->wrong);
     buffer_text(&wrong, ",\"correct\":false}\n");
     if (!status)
         status = wrong.failed ? distill_no_memory(diag) : file_save(wrong_path, wrong.data, wrong.length, diag);

@@ -119,15 +119,6 @@ static enum status fill(struct evaluate *e, struct diag *diag)
 
 /* ---- Out ---- */
 
-static void put_text(struct buffer *out, const char *name, const char *text)
-{
-    buffer_format(out, ",\"%s\":", name);
-    if (text)
-        json_put_string(out, text, strlen(text));
-    else
-        buffer_text(out, "null");
-}
-
 static const char *truth(const struct question *q, int correct)
 {
     return !q->has_gold ? "null" : correct ? "true" : "false";
@@ -137,11 +128,11 @@ static void put_question(struct buffer *out, const struct evaluate_options *o, c
 {
     buffer_text(out, "{\"v\":1,\"id\":");
     question_put_id(out, q);
-    put_text(out, "question", q->text);
+    json_put_member(out, "question", q->text);
     if (q->context)
-        put_text(out, "context", q->context);
-    put_text(out, "kind", answer_kind_name(q->key.kind));
-    put_text(out, "model", o->model_name);
+        json_put_member(out, "context", q->context);
+    json_put_member(out, "kind", answer_kind_name(q->key.kind));
+    json_put_member(out, "model", o->model_name);
 }
 
 void evaluate_put_grade(struct buffer *out, const struct question *q, const struct answer_grade *grade)
@@ -197,7 +188,7 @@ static void put_samples(struct buffer *out, const struct work *w, const struct b
 
         buffer_text(out, i ? ",{\"text\":" : "{\"text\":");
         json_put_string(out, ask->text, ask->length);
-        put_text(out, "prediction", ballots[i].answer);
+        json_put_member(out, "prediction", ballots[i].answer);
         buffer_format(out, ",\"correct\":%s", truth(&w->question, answer_correct(&w->question.key, ballots[i].answer)));
         put_cost(out, ask, ask->n_tokens);
         buffer_text(out, "}");
@@ -247,7 +238,7 @@ static enum status write_work(struct evaluate *e, struct work *w, struct diag *d
     put_question(out, o, q);
     buffer_text(out, ",\"output\":");
     json_put_string(out, ask->text, ask->length);
-    put_text(out, "prediction", grade.prediction);
+    json_put_member(out, "prediction", grade.prediction);
     buffer_byte(out, ',');
     transcript_put_gold(out, &q->key);
     evaluate_put_grade(out, q, &grade);

@@ -108,14 +108,6 @@ void grade_put_means(struct buffer *out, const struct grade_sums *sums)
                           (unsigned long long)sums->n[m]);
 }
 
-static void put_text(struct buffer *out, const char *text)
-{
-    if (text)
-        json_put_string(out, text, strlen(text));
-    else
-        buffer_text(out, "null");
-}
-
 static void put_record(struct buffer *line, const struct question *q, const struct output *output,
                        const struct answer_grade *grade)
 {
@@ -126,11 +118,10 @@ static void put_record(struct buffer *line, const struct question *q, const stru
     if (output->index >= 0)
         buffer_format(&id, ":%d", output->index);
     buffer_text(line, "{\"v\":1,\"id\":");
-    put_text(line, id.failed ? "" : id.data);
-    buffer_format(line, ",\"kind\":\"%s\",\"prediction\":", answer_kind_name(q->key.kind));
-    put_text(line, grade->prediction);
-    buffer_text(line, ",\"gold\":");
-    put_text(line, q->key.n_golds ? q->key.golds[0] : NULL);
+    json_put_text(line, id.failed ? "" : id.data);
+    json_put_member(line, "kind", answer_kind_name(q->key.kind));
+    json_put_member(line, "prediction", grade->prediction);
+    json_put_member(line, "gold", q->key.n_golds ? q->key.golds[0] : NULL);
     grade_put(line, q->key.kind, grade);
     if (output->label >= 0)
         buffer_format(line, ",\"label_agrees\":%s", grade->correct == output->label ? "true" : "false");

@@ -95,3 +95,22 @@ enum status metrics_close(struct metrics *metrics, struct diag *diag)
     buffer_free(&metrics->row);
     return file_stream_close(&metrics->stream, diag);
 }
+
+const char *metrics_field(const char *row, size_t n)
+{
+    while (n-- && *row) {
+        row += strcspn(row, ",");
+        row += *row == ',';
+    }
+    return row;
+}
+
+size_t metrics_column(const char *header, const char *name)
+{
+    size_t n = 0, length = strlen(name);
+    const char *field;
+
+    while (*(field = metrics_field(header, n)) && (strncmp(field, name, length) != 0 || !strchr(",", field[length])))
+        n++;
+    return n;
+}

@@ -158,5 +158,5 @@ void question_put_id(struct buffer *out, const struct question *question)
     if (question->id_is_number)
         buffer_text(out, question->id);
     else
-        json_put_string(out, question->id, strlen(question->id));
+        json_put_text(out, question->id);
 }

@@ -129,7 +129,7 @@ void record_put_id(struct buffer *out, const struct record *record)
     if (record->id_is_number)
         buffer_text(out, record->id);
     else
-        json_put_string(out, record->id, strlen(record->id));
+        json_put_text(out, record->id);
 }
 
 /* ---- the file ---- */

@@ -79,7 +79,7 @@ static void put_head(struct buffer *out, const struct record *record)
         if (strcmp(m->key, "v") == 0 || strcmp(m->key, "id") == 0 || strcmp(m->key, "scores") == 0)
             continue;
         buffer_byte(out, ',');
-        json_put_string(out, m->key, strlen(m->key));
+        json_put_text(out, m->key);
         buffer_byte(out, ':');
         json_put(out, m);
     }

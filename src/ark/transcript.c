@@ -5,19 +5,9 @@
 
 #include <assert.h>
 #include <math.h>
-#include <string.h>
 #include "vote.h"
 
 /* ---- writing ---- */
-
-static void put_text(struct buffer *out, const char *name, const char *text)
-{
-    buffer_format(out, "\"%s\":", name);
-    if (text)
-        json_put_string(out, text, strlen(text));
-    else
-        buffer_text(out, "null");
-}
 
 static void put_truth(struct buffer *out, const char *name, int truth)
 {
@@ -44,14 +34,14 @@ void transcript_put_gold(struct buffer *out, const struct answer_key *key)
 {
     size_t i;
 
+    buffer_text(out, "\"gold\":");
     if (key->n_golds < 2) {
-        put_text(out, "gold", key->n_golds ? key->golds[0] : NULL);
+        json_put_text(out, key->n_golds ? key->golds[0] : NULL);
         return;
     }
-    buffer_text(out, "\"gold\":");
     for (i = 0; i < key->n_golds; i++) {
         buffer_byte(out, i ? ',' : '[');
-        json_put_string(out, key->golds[i], strlen(key->golds[i]));
+        json_put_text(out, key->golds[i]);
     }
     buffer_byte(out, ']');
 }
@@ -62,8 +52,7 @@ static void put_turn(struct buffer *out, const struct transcript_turn *turn)
 
     buffer_format(out, "{\"round\":%zu,\"agent\":%zu,\"text\":", turn->round, turn->agent);
     json_put_string(out, turn->text, turn->length);
-    buffer_byte(out, ',');
-    put_text(out, "answer", turn->answer);
+    json_put_member(out, "answer", turn->answer);
     buffer_byte(out, ',');
     put_truth(out, "correct", turn->correct);
     buffer_format(out, ",\"finish\":%s,", finishes[turn->finish]);
@@ -79,16 +68,13 @@ static void put_header(struct buffer *out, const struct transcript *t)
 
     buffer_text(out, "{\"v\":1,\"id\":");
     question_put_id(out, q);
+    json_put_member(out, "question", q->text);
+    if (q->context)
+        json_put_member(out, "context", q->context);
     buffer_byte(out, ',');
-    put_text(out, "question", q->text);
-    buffer_byte(out, ',');
-    if (q->context) {
-        put_text(out, "context", q->context);
-        buffer_byte(out, ',');
-    }
     transcript_put_gold(out, &q->key);
-    buffer_format(out, ",\"kind\":\"%s\",", answer_kind_name(q->key.kind));
-    put_text(out, "model", t->model);
+    json_put_member(out, "kind", answer_kind_name(q->key.kind));
+    json_put_member(out, "model", t->model);
     buffer_format(out, ",\"agents\":%zu,\"rounds\":%zu,", t->n_agents, t->n_rounds);
     put_measure(out, "temperature", t->temperature);
     buffer_byte(out, ',');
@@ -108,8 +94,8 @@ void transcript_put(struct buffer *out, const struct transcript *t)
         buffer_text(out, i ? "," : "");
         put_turn(out, &t->turns[i]);
     }
-    buffer_text(out, "],\"vote\":{");
-    put_text(out, "answer", t->vote);
+    buffer_text(out, "],\"vote\":{\"answer\":");
+    json_put_text(out, t->vote);
     buffer_byte(out, ',');
     put_count(out, "count", (int64_t)t->votes);
     buffer_byte(out, ',');

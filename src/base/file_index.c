@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 #include "file_system.h"
+#include "rng.h"
 
 struct entry {
     uint64_t offset, number;
@@ -18,22 +19,6 @@ static int blank(const char *line, size_t length)
         if (line[i] != ' ' && line[i] != '\t' && line[i] != '\r')
             return 0;
     return 1;
-}
-
-/* FNV-1a over eight bytes at a time, the rest byte by byte. */
-static uint64_t hash_line(uint64_t hash, const char *line, size_t length)
-{
-    uint64_t word;
-    size_t i;
-
-    for (i = 0; i + 8 <= length; i += 8) {
-        memcpy(&word, line + i, 8);
-        hash = (hash ^ word) * 0x100000001B3u;
-        hash ^= hash >> 32;
-    }
-    for (; i < length; i++)
-        hash = (hash ^ (unsigned char)line[i]) * 0x100000001B3u;
-    return (hash ^ '\n') * 0x100000001B3u;
 }
 
 static enum status index_lines(struct file_index *index, struct file_lines *lines, struct file_writer *writer,
@@ -56,7 +41,7 @@ static enum status index_lines(struct file_index *index, struct file_lines *line
             continue;
         entry.offset = lines->offset;
         entry.number = lines->number;
-        index->hash = hash_line(index->hash, line, length);
+        index->hash = rng_hash_bytes(rng_hash_bytes(index->hash, line, length), "\n", 1);
         index->n_lines++;
         if ((status = file_write(writer, &entry, sizeof entry, diag)))
             return status;

@@ -53,6 +53,20 @@ void json_put_string(struct buffer *out, const char *text, size_t length)
     buffer_byte(out, '"');
 }
 
+void json_put_text(struct buffer *out, const char *text)
+{
+    if (text)
+        json_put_string(out, text, strlen(text));
+    else
+        buffer_text(out, "null");
+}
+
+void json_put_member(struct buffer *out, const char *name, const char *text)
+{
+    buffer_format(out, ",\"%s\":", name);
+    json_put_text(out, text);
+}
+
 static void put_scalar(struct buffer *out, const struct json *value)
 {
     static const char *const words[] = {"null", "false", "true"};
@@ -74,7 +88,7 @@ void json_put(struct buffer *out, const struct json *value)
 
     for (;;) {
         if (depth && open[depth - 1]->type == JSON_OBJECT) {
-            json_put_string(out, value->key, strlen(value->key));
+            json_put_text(out, value->key);
             buffer_byte(out, ':');
         }
         if ((value->type == JSON_ARRAY || value->type == JSON_OBJECT) && value->child && depth < JSON_MAX_DEPTH) {

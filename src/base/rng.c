@@ -8,6 +8,8 @@
  * Leaves out: cryptographic strength, and any state. */
 #include "rng.h"
 
+#include <string.h>
+
 #define GOLDEN_GAMMA 0x9E3779B97F4A7C15u /* 2^64 / golden ratio, odd */
 
 static uint64_t mix(uint64_t x)
@@ -43,6 +45,22 @@ uint64_t rng_hash(const char *text)
 
     for (; *text; text++)
         hash = (hash ^ (unsigned char)*text) * 0x100000001B3u;
+    return hash;
+}
+
+uint64_t rng_hash_bytes(uint64_t hash, const void *bytes, size_t length)
+{
+    const unsigned char *p = bytes;
+    uint64_t word;
+    size_t i;
+
+    for (i = 0; i + 8 <= length; i += 8) {
+        memcpy(&word, p + i, 8);
+        hash = (hash ^ word) * 0x100000001B3u;
+        hash ^= hash >> 32;
+    }
+    for (; i < length; i++)
+        hash = (hash ^ p[i]) * 0x100000001B3u;
     return hash;
 }
 

@@ -20,6 +20,10 @@ enum arg_kind {
     ARG_LIST    /* text, repeatable */
 };
 
+/* A default that is a constant of the library, as text. */
+#define ARGS_TEXT(constant) ARGS_QUOTE(constant)
+#define ARGS_QUOTE(text)    #text
+
 struct arg {
     const char *name;  /* "threads": the flag is --threads, the configuration's line threads = N */
     const char *alias; /* other spellings with their dashes, space separated: "-t", "-n --n-predict"; or NULL */

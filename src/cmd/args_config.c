@@ -102,7 +102,7 @@ static void write_value(struct buffer *out, const char *name, const char *text)
 {
     buffer_format(out, "%s = ", name);
     if (needs_quotes(text))
-        json_put_string(out, text, strlen(text));
+        json_put_text(out, text);
     else
         buffer_text(out, text);
     buffer_byte(out, '\n');

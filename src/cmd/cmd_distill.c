@@ -5,6 +5,7 @@
 #include "debate.h"
 #include "distill_command.h"
 #include "file.h"
+#include "reward.h"
 #include "step_labels.h"
 #include "terminal.h"
 #include "train_flags.h"
@@ -188,7 +189,7 @@ static const struct arg stage_flags[] = {
     {.name = "lambda-p",
      .kind = ARG_FLOAT,
      .value = "X",
-     .otherwise = "0.3",
+     .otherwise = ARGS_TEXT(REWARD_LAMBDA_P),
      .low = 0,
      .high = 1000,
      .help = "reinforcement: weight of the step rewards"},

@@ -65,7 +65,7 @@ static void put_config(struct buffer *out, const struct adapter *adapter, const 
     buffer_text(out, "{\n  \"peft_type\": \"LORA\",\n");
     buffer_format(out,
                   "  \"task_type\": \"%s\",\n  \"base_model_name_or_path\": ", s->score ? "TOKEN_CLS" : "CAUSAL_LM");
-    json_put_string(out, base, strlen(base));
+    json_put_text(out, base);
     buffer_format(out, ",\n  \"r\": %zu,\n  \"lora_alpha\": ", s->rank);
     json_put_number(out, (double)(s->alpha * adapter->strength));
     buffer_text(out, ",\n  \"lora_dropout\": ");

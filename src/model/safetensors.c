@@ -301,7 +301,7 @@ void safetensors_put(struct safetensors_writer *writer, const char *name, enum d
     }
     uint64_t bytes = element->bytes;
     buffer_byte(out, ',');
-    json_put_string(out, name, strlen(name));
+    json_put_text(out, name);
     buffer_format(out, ":{\"dtype\":\"%s\",\"shape\":[", element->name);
     for (int i = 0; i < n_dims; i++) {
         buffer_format(out, "%s%" PRIu64, i ? "," : "", dims[i]);

@@ -99,7 +99,7 @@ void tokenizer_put_splitting(struct buffer *json, const char *pre)
     if (w->pattern) {
         buffer_text(json,
                     "{\"type\": \"Sequence\", \"pretokenizers\": [{\"type\": \"Split\", \"pattern\": {\"Regex\": ");
-        json_put_string(json, w->pattern, strlen(w->pattern));
+        json_put_text(json, w->pattern);
         buffer_format(json, "}, \"behavior\": \"Isolated\", \"invert\": false}, %sfalse}]}", bytes);
     } else if (w->digits) {
         buffer_format(json,

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "file.h"
+#include "metrics.h"
 #include "results.h"
 
 #define MAX_STEPS 4096
@@ -39,25 +40,6 @@ struct drawing {
     size_t steps;
 };
 
-/* The n-th field of a line of comma-separated values; "" when it has none. */
-static const char *field(const char *line, size_t n)
-{
-    while (n-- && *line) {
-        line += strcspn(line, ",");
-        line += *line == ',';
-    }
-    return line;
-}
-
-static size_t column_of(const char *head, const char *name)
-{
-    size_t n = 0, length = strlen(name);
-
-    while (*field(head, n) && (strncmp(field(head, n), name, length) != 0 || !strchr(",\n", field(head, n)[length])))
-        n++;
-    return n;
-}
-
 static enum status read_series(struct series *s, const char *path, const char *column, double scale, struct diag *diag)
 {
     struct file_lines file;
@@ -76,10 +58,10 @@ static enum status read_series(struct series *s, const char *path, const char *c
         char *end;
 
         if (file.number == 1) {
-            at = column_of(line, column);
+            at = metrics_column(line, column);
             continue;
         }
-        text = field(line, at);
+        text = metrics_field(line, at);
         if (step > 0 && step < MAX_STEPS) {
             double value = strtod(text, &end);
 

@@ -100,7 +100,7 @@ int document_story(struct story *story, struct draw *draw, enum split split, con
 static void put_head(struct buffer *out, const char *id)
 {
     buffer_text(out, "{\"v\":1,\"id\":");
-    json_put_string(out, id, strlen(id));
+    json_put_text(out, id);
 }
 
 static void put_member(struct buffer *out, const char *key, const struct buffer *text)
