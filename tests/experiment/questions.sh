@@ -13,7 +13,7 @@ bare() {
 
 if [ "$1" = demo ]; then
     dir=${2:-fixtures/demo}
-    for set in 'train 2400 301' 'dev 400 302' 'test 500 303'; do
+    for set in 'train 1800 301' 'dev 200 302' 'test 500 303'; do
         set -- $set
         "$world" questions split="$1" count="$2" seed="$3" | sed 's/^{"v":1,/{/; s/,"steps":[0-9]*}/}/' >"$dir/$1.jsonl"
     done
