@@ -20,6 +20,7 @@
 run=${1:-build/real_input} out=${2:-fixtures/results}
 data=${DATA:-../shared/data}
 here=$(cd "$(dirname "$0")" && pwd)
+. "$here/../make_file.sh"
 arklet=${ARKLET:-./arklet} teacher=${TEACHER:-fixtures/demo/teacher.gguf} threads=${THREADS:-1}
 LC_ALL=C
 export LC_ALL
@@ -32,15 +33,6 @@ mkdir -p "$run/debates" "$run/select" "$run/steps" "$run/scored" "$out"
 
 say() {
     echo "real_input: $* ($(date '+%H:%M'))" >&2
-}
-
-# A file that a command prints appears when it is whole.
-make_file() { # FILE COMMAND...
-    file=$1
-    shift
-    [ -f "$file" ] && return
-    "$@" >"$file.part"
-    mv "$file.part" "$file"
 }
 
 value() { # FILE NAME [COLUMN]

@@ -15,6 +15,7 @@ dir=${1:-build/base}
 [ $# -gt 0 ] && shift
 arklet=${ARKLET:-./arklet} world=${WORLD:-build/release-$(uname -m)/world}
 here=$(cd "$(dirname "$0")" && pwd)
+. "$here/../make_file.sh"
 kept=$here/../../fixtures/base
 set -e
 mkdir -p "$dir"
@@ -33,15 +34,6 @@ teacher 3 203 24000  65 20 2 13  10,28,32,18,12   0     0 1  0.02  constant
 teacher 4 204  7500  30 63 0  7  3,27,35,22,13   50  1500 1  0.02  linear
 teacher 5 205  1200  80  0 0 20  3,27,35,22,13    0  4000 2  0.012 linear
 '
-
-# A file appears only when it is whole.
-make_file() {
-    file=$1
-    shift
-    [ -f "$file" ] && return
-    "$@" >"$file.part"
-    mv "$file.part" "$file"
-}
 
 make_file "$dir/text.txt" "$world" text count=4000 seed=1 single=50 debate=30 critique=15 drill=5
 [ -f "$dir/tokenizer.gguf" ] ||
