@@ -51,15 +51,13 @@ struct engine_plan {
 };
 
 enum finish {
-    FINISH_EOS,      /* a token of `eos` came (it is the last of the result) */
-    FINISH_LENGTH,   /* max_new tokens, or the end of the context */
-    FINISH_STOP,     /* on_token asked for it */
-    FINISH_CANCELLED /* engine_cancel */
+    FINISH_EOS,    /* a token of `eos` came (it is the last of the result) */
+    FINISH_LENGTH, /* max_new tokens, or the end of the context */
+    FINISH_STOP    /* on_token asked for it */
 };
 
 /* Handed to on_finish; the arrays are valid during the call. */
 struct generated {
-    uint64_t id;           /* what engine_submit returned */
     const int32_t *prompt; /* [n_prompt], then tokens follow in place */
     const int32_t *tokens; /* [n_tokens] */
     const float *logprobs; /* [n_tokens] under the full distribution at temperature 1 */
@@ -71,8 +69,8 @@ struct generated {
 typedef int engine_token(void *user, int32_t token, float logprob);
 typedef void engine_finish(void *user, const struct generated *generated);
 
-/* Both callbacks may be NULL, and may submit and cancel. The random stream is sampling.stream; a choice's position is
- * its index in the sequence, prompt included. */
+/* Both callbacks may be NULL, and may submit. The random stream is sampling.stream; a choice's position is its index in
+ * the sequence, prompt included. */
 struct request {
     const int32_t *prompt; /* [n_prompt >= 1], copied */
     size_t n_prompt;
@@ -105,10 +103,8 @@ enum status engine_create(struct engine **engine, const struct model *model, con
 void engine_free(struct engine *engine); /* NULL is allowed; unfinished requests get no callback */
 
 /* Queues a request. STATUS_RANGE: empty prompt, an id outside the vocabulary, a prompt longer than the context.
- * STATUS_MEMORY: it would not fit into the cache even alone. *id (may be NULL) counts from 1. */
-enum status engine_submit(struct engine *engine, const struct request *request, uint64_t *id, struct diag *diag);
-/* The request ends with FINISH_CANCELLED at the next step. Unknown and finished ids are ignored. */
-void engine_cancel(struct engine *engine, uint64_t id);
+ * STATUS_MEMORY: it would not fit into the cache even alone. */
+enum status engine_submit(struct engine *engine, const struct request *request, struct diag *diag);
 /* One forward pass and its callbacks. STATUS_NUMERIC when a logit is not finite: the engine can only be freed then. */
 enum status engine_step(struct engine *engine, struct diag *diag);
 int engine_idle(const struct engine *engine); /* nothing waiting, nothing running */
@@ -123,6 +119,5 @@ enum status engine_run(struct engine *engine, const struct engine_watch *watch, 
 /* Forgets kept prefixes: needed when weights or adapters have changed under the same address. */
 void engine_forget(struct engine *engine);
 struct engine_statistics engine_statistics(const struct engine *engine);
-const struct forward *engine_forward(const struct engine *engine); /* for its times */
 
 #endif

@@ -36,7 +36,6 @@ struct generation {
     struct decoder decoder;
     struct buffer text; /* all of it; what a stop string cut off is removed */
     size_t delivered;   /* bytes of text handed to on_text */
-    uint64_t id;        /* engine_cancel takes it */
     int done, failed;   /* failed: no memory for the text */
     enum finish finish;
     int stopped_by; /* index of the stop string, -1: none */

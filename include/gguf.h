@@ -101,7 +101,6 @@ const struct gguf_tensor *gguf_tensor(const struct gguf *gguf, const char *name)
  * type is accepted for an integer (BOOL too), F32, F64 and integers for a float, BOOL and integers 0 and 1 for a bool.
  */
 enum status gguf_u32(const struct gguf *gguf, const char *name, uint32_t *value, struct diag *diag);
-enum status gguf_i32(const struct gguf *gguf, const char *name, int32_t *value, struct diag *diag);
 enum status gguf_f32(const struct gguf *gguf, const char *name, float *value, struct diag *diag); /* finite */
 enum status gguf_bool(const struct gguf *gguf, const char *name, int *value, struct diag *diag);
 /* *text points into the mapping (no NUL at its end). */

@@ -40,8 +40,6 @@ struct optim {
 /* Allocates moments and scratch in arena; 0 when it is exhausted. tensors must outlive the optimiser. */
 int optim_create(struct optim *optim, const struct optim_options *options, const struct exec *exec,
                  const struct optim_tensor *tensors, size_t n_tensors, size_t n_params, struct arena *arena);
-size_t optim_bytes(const struct optim_options *options, const struct optim_tensor *tensors, size_t n_tensors,
-                   size_t n_params, int n_threads);
 
 /* Euclidean norm over all gradients, in double: sums of 4096 elements, added in order. */
 double optim_norm(const struct exec *exec, const float *grads, size_t n);

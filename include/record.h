@@ -69,8 +69,6 @@ const char *record_type_name(const struct json *value);
 
 /* A member of a certain type, or record_expected's failure. */
 enum status record_string(const struct record *record, const char *key, const struct json **value, struct diag *diag);
-enum status record_number(const struct record *record, const char *key, double *value, struct diag *diag);
-enum status record_bool(const struct record *record, const char *key, int *value, struct diag *diag);
 enum status record_list(const struct record *record, const char *key, const struct json **value, struct diag *diag);
 
 /* The id as JSON: a string, or a number as it stood. */

@@ -82,7 +82,4 @@ void reward_pad(double *const *advantages, const struct reward_pad *options, con
  * deviation over G with divisor G - 1 as torch.std, plus 1e-4. */
 void reward_grpo(double *advantage_of_sample, const struct reward_sample *samples, size_t n);
 
-/* 1 when some advantage differs from 0. */
-int reward_has_signal(double *const *advantages, const struct reward_sample *samples, size_t n);
-
 #endif

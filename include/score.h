@@ -38,6 +38,5 @@ void score_free(struct scorer *scorer); /* NULL is allowed */
  * a logit is not finite. */
 enum status score_tokens(struct scorer *scorer, const int32_t *tokens, size_t n, size_t from,
                          const struct adapter *const *adapters, size_t n_adapters, float *logprobs, struct diag *diag);
-const struct forward *score_forward(const struct scorer *scorer); /* for its times */
 
 #endif

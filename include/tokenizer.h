@@ -144,7 +144,6 @@ int32_t tokenizer_find(const struct tokenizer *tokenizer, const char *text, size
 size_t tokenizer_vocab_size(const struct tokenizer *tokenizer);
 int32_t tokenizer_bos(const struct tokenizer *tokenizer); /* TOKEN_NONE where there is none */
 int32_t tokenizer_eos(const struct tokenizer *tokenizer);
-int32_t tokenizer_eot(const struct tokenizer *tokenizer); /* end of a chat turn; EOS where there is none of its own */
 int tokenizer_adds_bos(const struct tokenizer *tokenizer);
 int tokenizer_is_eog(const struct tokenizer *tokenizer, int32_t id);    /* generation ends here */
 const char *tokenizer_chat_template(const struct tokenizer *tokenizer); /* NULL: none */

@@ -113,7 +113,7 @@ static void submit(struct engine *engine, struct sample *s, const int32_t *eos, 
     s->finished = 0;
     request.eos = eos;
     request.n_eos = n_eos;
-    status = engine_submit(engine, &request, NULL, &diag);
+    status = engine_submit(engine, &request, &diag);
     CHECK_MSG(!status, "%.300s", diag.message);
 }
 
@@ -363,13 +363,10 @@ static void test_kept_prefixes(void)
 
 static void test_finish_reasons(void)
 {
-    static struct sample a, b, c, d;
+    static struct sample a, b, c;
     struct host host = host_open(MODELS "qwen3/model.gguf", 1, NULL);
     struct engine_options options = default_options();
     struct engine *engine;
-    struct request request;
-    struct diag diag;
-    uint64_t id;
 
     if (host.failed)
         return;
@@ -379,7 +376,7 @@ static void test_finish_reasons(void)
     a.n_prompt = 10;
     a.max_new = 20;
     random_ids(a.prompt, 10, 1, host.model->config.vocab_size);
-    d = c = b = a;
+    c = b = a;
     submit(engine, &a, NULL, 0);
     run(engine);
     CHECK(a.finish == FINISH_LENGTH && a.n_tokens == 20);
@@ -401,17 +398,6 @@ static void test_finish_reasons(void)
         run(engine);
         CHECK(c.finish == FINISH_EOS && c.n_tokens == i + 1 && c.tokens[i] == a.tokens[4]);
     }
-    request = request_of(&d);
-    CHECK(!engine_submit(engine, &request, &id, &diag));
-    engine_cancel(engine, id); /* waiting */
-    run(engine);
-    CHECK(d.finished == 1 && d.finish == FINISH_CANCELLED && d.n_tokens == 0);
-    CHECK(!engine_submit(engine, &request, &id, &diag));
-    CHECK(!engine_step(engine, &diag) && !engine_step(engine, &diag));
-    engine_cancel(engine, id); /* running */
-    run(engine);
-    CHECK(d.finished == 2 && d.finish == FINISH_CANCELLED && d.n_tokens == 2);
-    engine_cancel(engine, id); /* finished: nothing happens */
     engine_free(engine);
     host_close(&host);
 }
@@ -461,16 +447,16 @@ static void test_bad_requests(void)
     memset(&s, 0, sizeof s);
     s.max_new = 1;
     request = request_of(&s);
-    CHECK(engine_submit(engine, &request, NULL, &diag) == STATUS_RANGE && strstr(diag.message, "empty"));
+    CHECK(engine_submit(engine, &request, &diag) == STATUS_RANGE && strstr(diag.message, "empty"));
     request.n_prompt = 65;
-    CHECK(engine_submit(engine, &request, NULL, &diag) == STATUS_RANGE && strstr(diag.message, "65"));
+    CHECK(engine_submit(engine, &request, &diag) == STATUS_RANGE && strstr(diag.message, "65"));
     request.n_prompt = 64;
-    CHECK(engine_submit(engine, &request, NULL, &diag) == STATUS_MEMORY && strstr(diag.message, "4 pages"));
+    CHECK(engine_submit(engine, &request, &diag) == STATUS_MEMORY && strstr(diag.message, "4 pages"));
     request.n_prompt = 2;
     s.prompt[1] = host.model->config.vocab_size;
-    CHECK(engine_submit(engine, &request, NULL, &diag) == STATUS_RANGE && strstr(diag.message, "token 1"));
+    CHECK(engine_submit(engine, &request, &diag) == STATUS_RANGE && strstr(diag.message, "token 1"));
     s.prompt[1] = -1;
-    CHECK(engine_submit(engine, &request, NULL, &diag) == STATUS_RANGE);
+    CHECK(engine_submit(engine, &request, &diag) == STATUS_RANGE);
     CHECK(engine_idle(engine));
     engine_free(engine);
     host_close(&host);
@@ -518,7 +504,7 @@ static void test_non_finite_logits_stop_the_engine(void)
     s.n_prompt = 3;
     s.max_new = 2;
     request = request_of(&s);
-    CHECK(!engine_submit(engine, &request, NULL, &diag));
+    CHECK(!engine_submit(engine, &request, &diag));
     CHECK(engine_run(engine, NULL, &diag) == STATUS_NUMERIC && strstr(diag.message, "not finite"));
     engine_free(engine);
     host_close(&host);
@@ -550,7 +536,7 @@ static void test_allocation_failures(void)
             samples[i].n_prompt = 40;
             samples[i].max_new = 20;
             request = request_of(&samples[i]);
-            status = engine_submit(engine, &request, NULL, &diag);
+            status = engine_submit(engine, &request, &diag);
         }
         if (!status)
             status = engine_run(engine, NULL, &diag);

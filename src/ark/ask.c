@@ -67,7 +67,7 @@ enum status ask_begin(struct asking *asking, struct engine *engine, const struct
     request.on_finish = finish;
     request.user = asking;
     asking->done = asking->failed = 0;
-    return engine_submit(engine, &request, NULL, diag);
+    return engine_submit(engine, &request, diag);
 }
 
 enum status ask_run(struct engine *engine, const struct tokenizer *tokenizer, struct ask *asks, size_t n,

@@ -14,9 +14,8 @@
 
 struct split {
     struct distill *d;
-    struct file_writer train, dev, test; /* NULL path: not written */
-    int open_dev, open_test;
-    uint64_t n, n_dev, n_test; /* records; of them for dev and test, when no file is given for these */
+    struct file_writer train, dev, test; /* {0}: of no file */
+    uint64_t n, n_dev, n_test;           /* records; of them for dev and test, when no file is given for these */
     uint64_t written[3];
     struct buffer line;
 };
@@ -147,27 +146,21 @@ static enum status write_parts(struct split *s, struct diag *diag)
 {
     enum status status = open_part(s, &s->train, "train", diag);
 
-    if (!status && s->n_dev) {
+    if (!status && s->n_dev)
         status = open_part(s, &s->dev, "dev", diag);
-        s->open_dev = !status;
-    }
-    if (!status && s->n_test) {
+    if (!status && s->n_test)
         status = open_part(s, &s->test, "test", diag);
-        s->open_test = !status;
-    }
     if (!status)
         status = split_records(s, diag);
     if (!status)
         status = file_commit(&s->train, diag);
-    if (!status && s->open_dev)
+    if (!status && s->n_dev)
         status = file_commit(&s->dev, diag);
-    if (!status && s->open_test)
+    if (!status && s->n_test)
         status = file_commit(&s->test, diag);
     file_abandon(&s->train);
-    if (s->open_dev)
-        file_abandon(&s->dev);
-    if (s->open_test)
-        file_abandon(&s->test);
+    file_abandon(&s->dev);
+    file_abandon(&s->test);
     return status;
 }
 

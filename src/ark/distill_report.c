@@ -40,7 +40,7 @@ static void put_line(struct buffer *out, const struct line *line, enum style sty
 
     for (i = 0; i < COLUMNS; i++)
         if (style == STYLE_MARKDOWN)
-            buffer_format(out, "%s %s ", i ? "|" : "|", line->cells[i]);
+            buffer_format(out, "| %s ", line->cells[i]);
         else
             buffer_format(out, "%s%*s", i ? " " : "", i < 2 ? -widths[i] : widths[i], line->cells[i]);
     buffer_text(out, style == STYLE_MARKDOWN ? "|\n" : "\n");

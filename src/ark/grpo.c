@@ -326,7 +326,7 @@ enum status grpo_run(struct model *model, struct adapter *policy, const struct e
                      const struct grpo_tasks *tasks, const struct grpo_options *options, struct grpo_result *result,
                      struct diag *diag)
 {
-    struct grpo g = {.options = options, .tasks = tasks, .result = result, .model = model, .policy = policy};
+    struct grpo g = {.options = options, .tasks = tasks, .result = result, .policy = policy};
     enum status status;
 
     memset(result, 0, sizeof *result);

@@ -28,7 +28,6 @@ struct grpo {
     const struct grpo_options *options;
     const struct grpo_tasks *tasks;
     struct grpo_result *result;
-    const struct model *model;
     struct adapter *policy;
     const struct adapter *adapters[1];
     struct engine *engine;
@@ -50,7 +49,6 @@ struct grpo {
     /* sums of the running step, for metrics */
     double reward, reward_deviation, prm_reward, right, kl, entropy, length, truncated, clipped, n_positions, loss;
     int renew; /* the first update at a temperature other than 1: its log-probabilities are the old ones */
-    double evaluated;
 };
 
 /* Groups with signal for a step, at most `prompts` of them, judged and with their advantages. */

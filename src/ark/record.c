@@ -58,26 +58,6 @@ enum status record_string(const struct record *record, const char *key, const st
     return record_expected(record, key, "a string", diag);
 }
 
-enum status record_number(const struct record *record, const char *key, double *value, struct diag *diag)
-{
-    const struct json *found = json_get(record->json, key);
-
-    if (!found || found->type != JSON_NUMBER)
-        return record_expected(record, key, "a number", diag);
-    *value = found->number;
-    return STATUS_OK;
-}
-
-enum status record_bool(const struct record *record, const char *key, int *value, struct diag *diag)
-{
-    const struct json *found = json_get(record->json, key);
-
-    if (!found || (found->type != JSON_TRUE && found->type != JSON_FALSE))
-        return record_expected(record, key, "true or false", diag);
-    *value = found->type == JSON_TRUE;
-    return STATUS_OK;
-}
-
 enum status record_list(const struct record *record, const char *key, const struct json **value, struct diag *diag)
 {
     *value = json_get(record->json, key);

@@ -200,14 +200,3 @@ void reward_grpo(double *advantage_of_sample, const struct reward_sample *sample
     for (i = 0; i < n; i++)
         advantage_of_sample[i] = (advantage_of_sample[i] - mean) / (deviation + 1e-4);
 }
-
-int reward_has_signal(double *const *advantages, const struct reward_sample *samples, size_t n)
-{
-    size_t i, t;
-
-    for (i = 0; i < n; i++)
-        for (t = 0; t < samples[i].n_tokens; t++)
-            if (advantages[i][t] != 0)
-                return 1;
-    return 0;
-}

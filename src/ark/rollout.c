@@ -45,7 +45,7 @@ enum status rollout_run(struct engine *engine, const struct rollout_prompt *prom
         request.sampling.stream += i;
         request.on_finish = finish;
         request.user = &targets[i];
-        status = engine_submit(engine, &request, NULL, diag);
+        status = engine_submit(engine, &request, diag);
     }
     if (!status)
         status = engine_run(engine, watch, diag);

@@ -406,14 +406,13 @@ static int open_dev_engine(struct grpo_command *c)
                : -1;
 }
 
-static void print_summary(const struct grpo_command *c, const struct grpo_result *r)
+static void print_summary(const struct grpo_result *r)
 {
     printf("steps %llu\nreward %.6f\naccuracy %.4f\n", (unsigned long long)r->steps, r->reward, r->accuracy);
     if (!isnan(r->best))
         printf("dev_accuracy %.4f\nbest_step %llu\n", r->best, (unsigned long long)r->best_step);
     printf("samples_per_second %.4g\nrollout_seconds %.2f\nscore_seconds %.2f\ntrain_seconds %.2f\n",
            (double)r->engine.requests / r->seconds, r->rollout_seconds, r->score_seconds, r->train_seconds);
-    (void)c;
 }
 
 static int reinforce(struct grpo_command *c)
@@ -432,7 +431,7 @@ static int reinforce(struct grpo_command *c)
         status = adapter_save(c->policy, c->load.model, c->options.run.output, &diag);
     if (status)
         return cmd_fail(&diag);
-    print_summary(c, &result);
+    print_summary(&result);
     return 0;
 }
 

@@ -291,7 +291,7 @@ static int run_ids(struct run *run)
         request.n_adapters = run->load.n_adapters;
         request.on_token = print_id;
         request.user = &printed;
-        code = engine_submit(run->engine, &request, NULL, &diag) ? cmd_fail(&diag) : -1;
+        code = engine_submit(run->engine, &request, &diag) ? cmd_fail(&diag) : -1;
     }
     if (code < 0) {
         struct engine_statistics before = engine_statistics(run->engine);

@@ -1,12 +1,12 @@
 /* batch.c - the engine's life and its step.
  *
- * A step, in this order: cancelled requests leave; waiting ones enter (batch_admit.c); every sequence with one token
- * left to feed feeds it, the others share `chunk` prompt tokens in order of admission; one forward pass; each
- * sequence that has fed its last token gets the next one from its own logits, in parallel over sequences; callbacks,
- * one sequence after the other in the order of the pass; finished ones leave.
+ * A step, in this order: waiting requests enter (batch_admit.c); every sequence with one token left to feed feeds it,
+ * the others share `chunk` prompt tokens in order of admission; one forward pass; each sequence that has fed its last
+ * token gets the next one from its own logits, in parallel over sequences; callbacks, one sequence after the other in
+ * the order of the pass; finished ones leave.
  *
- * Invariants: see batch_parts.h. Callbacks may submit and cancel: neither touches `live`, which changes only at the
- * step's ends. What it leaves out: text (generate.h), scoring given tokens (score.h). */
+ * Invariants: see batch_parts.h. Callbacks may submit: that does not touch `live`, which changes only at the step's
+ * ends. What it leaves out: text (generate.h), scoring given tokens (score.h). */
 #include "batch.h"
 #include <assert.h>
 #include <stdint.h>
@@ -147,7 +147,7 @@ static struct sequence *sequence_create(const struct request *request, size_t ma
     return s;
 }
 
-enum status engine_submit(struct engine *engine, const struct request *request, uint64_t *id, struct diag *diag)
+enum status engine_submit(struct engine *engine, const struct request *request, struct diag *diag)
 {
     enum status status = check_request(engine, request, diag);
     size_t room, needed;
@@ -170,17 +170,7 @@ enum status engine_submit(struct engine *engine, const struct request *request, 
     *engine->queue_end = s;
     engine->queue_end = &s->next;
     engine->statistics.requests++;
-    if (id)
-        *id = s->id;
     return STATUS_OK;
-}
-
-void engine_cancel(struct engine *engine, uint64_t id)
-{
-    for (size_t i = 0; i < engine->n_live; i++)
-        engine->live[i]->cancelled |= engine->live[i]->id == id;
-    for (struct sequence *s = engine->queue; s; s = s->next)
-        s->cancelled |= s->id == id;
 }
 
 /* ---- finishing ---- */
@@ -191,7 +181,6 @@ static void report(const struct sequence *s, enum finish finish)
 
     if (!s->request.on_finish)
         return;
-    generated.id = s->id;
     generated.prompt = s->tokens;
     generated.tokens = s->tokens + s->request.n_prompt;
     generated.logprobs = s->logprobs;
@@ -227,33 +216,24 @@ static void remove_finished(struct engine *engine)
     }
 }
 
-/* Requests that end before they run: cancelled, or asking for no token. */
-static void remove_waiting(struct engine *engine)
+/* Requests for no token end before they run. */
+static void remove_empty(struct engine *engine)
 {
     struct sequence **link = &engine->queue;
 
     while (*link) {
         struct sequence *s = *link;
 
-        if (!s->cancelled && s->request.max_new > 0) {
+        if (s->request.max_new > 0) {
             link = &s->next;
             continue;
         }
         *link = s->next;
         if (engine->queue_end == &s->next)
             engine->queue_end = link;
-        report(s, s->cancelled ? FINISH_CANCELLED : FINISH_LENGTH);
+        report(s, FINISH_LENGTH);
         batch_sequence_free(engine, s);
     }
-}
-
-static void remove_cancelled(struct engine *engine)
-{
-    remove_waiting(engine);
-    for (size_t i = 0; i < engine->n_live; i++)
-        if (engine->live[i]->cancelled)
-            finish(engine->live[i], FINISH_CANCELLED);
-    remove_finished(engine);
 }
 
 /* ---- a step ---- */
@@ -366,7 +346,7 @@ enum status engine_step(struct engine *engine, struct diag *diag)
     struct step step;
     enum status status;
 
-    remove_cancelled(engine);
+    remove_empty(engine);
     status = batch_admit(engine, diag);
     if (status || engine->n_live == 0)
         return status;
@@ -410,9 +390,4 @@ enum status engine_run(struct engine *engine, const struct engine_watch *watch, 
 struct engine_statistics engine_statistics(const struct engine *engine)
 {
     return engine->statistics;
-}
-
-const struct forward *engine_forward(const struct engine *engine)
-{
-    return engine->forward;
 }

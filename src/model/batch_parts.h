@@ -21,7 +21,7 @@ struct sequence {
     struct kv_sequence kv;
     size_t n_tokens;
     size_t positions; /* cache positions reserved at admission */
-    int cancelled, finished;
+    int finished;
     enum finish finish;
     float *logprobs; /* [max_new] */
     int32_t *tokens; /* [n_prompt + max_new] */

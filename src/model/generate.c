@@ -102,7 +102,7 @@ static void on_finish(void *user, const struct generated *generated)
         g->failed |= g->text.failed;
         advance(g, 1);
     }
-    g->finish = g->stopped_by >= 0 && generated->finish != FINISH_CANCELLED ? FINISH_STOP : generated->finish;
+    g->finish = g->stopped_by >= 0 ? FINISH_STOP : generated->finish;
     g->done = 1;
 }
 
@@ -129,7 +129,7 @@ enum status generation_begin(struct generation *generation, struct engine *engin
     request.on_token = on_token;
     request.on_finish = on_finish;
     request.user = generation;
-    return engine_submit(engine, &request, &generation->id, diag);
+    return engine_submit(engine, &request, diag);
 }
 
 void generation_free(struct generation *generation)

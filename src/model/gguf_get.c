@@ -114,16 +114,6 @@ enum status gguf_u32(const struct gguf *gguf, const char *name, uint32_t *value,
     return status;
 }
 
-enum status gguf_i32(const struct gguf *gguf, const char *name, int32_t *value, struct diag *diag)
-{
-    int64_t wide = *value;
-    enum status status = get_int(gguf, name, INT32_MIN, INT32_MAX, &wide, diag);
-    if (!status) {
-        *value = (int32_t)wide;
-    }
-    return status;
-}
-
 enum status gguf_bool(const struct gguf *gguf, const char *name, int *value, struct diag *diag)
 {
     int64_t wide = *value;

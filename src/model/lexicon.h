@@ -59,7 +59,7 @@ struct tokenizer {
     uint8_t trie_first[32]; /* bit set: bytes that begin a special token */
     int32_t byte_ids[256];  /* the token of one byte, TOKEN_NONE */
     uint64_t *adjacent;     /* SCORES, MERGES: bit set of hashed pairs of neighbouring characters, see spm.c */
-    int32_t bos, eos, unk, eot;
+    int32_t bos, eos, unk;
     int add_bos;
     enum dummy_space dummy_space;
     const char *chat_template;

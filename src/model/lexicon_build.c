@@ -350,19 +350,15 @@ static void find_ends(struct tokenizer *t, int32_t given_eot)
                                        "<|END_OF_TURN_TOKEN|>", "<turn|>",
                                        /* DeepSeek: U+FF5C bars, U+2581 blocks */
                                        "<\xEF\xBD\x9C\x65nd\xE2\x96\x81of\xE2\x96\x81sentence\xEF\xBD\x9C>"};
-    int32_t first = TOKEN_NONE;
 
     for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++) {
         int32_t id = tokenizer_find(t, ends[i], strlen(ends[i]));
         if (id < 0 || t->types[id] != TOKEN_CONTROL)
             continue;
         t->flags[id] |= TOKEN_ENDS_GENERATION;
-        if (first < 0)
-            first = id;
     }
-    t->eot = given_eot >= 0 ? given_eot : first >= 0 ? first : t->eos;
-    if (t->eot >= 0)
-        t->flags[t->eot] |= TOKEN_ENDS_GENERATION;
+    if (given_eot >= 0)
+        t->flags[given_eot] |= TOKEN_ENDS_GENERATION;
     if (t->eos >= 0)
         t->flags[t->eos] |= TOKEN_ENDS_GENERATION;
 }

@@ -152,8 +152,3 @@ enum status score_tokens(struct scorer *scorer, const int32_t *tokens, size_t n,
             status = diag_fail(diag, STATUS_NUMERIC, "a logit at position %zu is not finite", i);
     return status;
 }
-
-const struct forward *score_forward(const struct scorer *scorer)
-{
-    return scorer->forward;
-}

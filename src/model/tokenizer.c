@@ -315,11 +315,6 @@ int32_t tokenizer_eos(const struct tokenizer *tokenizer)
     return tokenizer->eos;
 }
 
-int32_t tokenizer_eot(const struct tokenizer *tokenizer)
-{
-    return tokenizer->eot;
-}
-
 int tokenizer_adds_bos(const struct tokenizer *tokenizer)
 {
     return tokenizer->add_bos;

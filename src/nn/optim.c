@@ -26,12 +26,6 @@ static size_t scratch_floats(const struct optim_options *options, const struct o
     return most;
 }
 
-size_t optim_bytes(const struct optim_options *options, const struct optim_tensor *tensors, size_t n_tensors,
-                   size_t n_params, int n_threads)
-{
-    return (2 * n_params + (size_t)n_threads * scratch_floats(options, tensors, n_tensors)) * sizeof(float);
-}
-
 int optim_create(struct optim *o, const struct optim_options *options, const struct exec *exec,
                  const struct optim_tensor *tensors, size_t n_tensors, size_t n_params, struct arena *arena)
 {
