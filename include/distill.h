@@ -97,10 +97,15 @@ enum status distill_plan(const struct distill_options *options, const struct exe
  * call goes on. */
 enum status distill_run(const struct distill_options *options, const struct exec *exec, struct buffer *text,
                         struct diag *diag);
+/* What is there to be tried next. */
+struct distill_next {
+    const char *row; /* the best trained row, with the example's question and wrong answer in try/; NULL: none */
+    int chat;        /* the question is a prompt of the chat template */
+    int prm;         /* there is a reward model */
+};
 /* What a complete run came to, for somebody who sees it for the first time: a table in words, a question before and
- * after, an agent that corrects itself, where the time went, where the files are, what to try next; appended to *text
- * and kept as story.txt in the run folder, with the question of the example in try/. `program` is how it is called. */
-enum status distill_story(const struct distill_options *options, const struct exec *exec, const char *program,
-                          struct buffer *text, struct diag *diag);
+ * after, an agent that corrects itself, where the time went, where the files are; appended to *text. */
+enum status distill_story(const struct distill_options *options, const struct exec *exec, struct buffer *text,
+                          struct distill_next *next, struct diag *diag);
 
 #endif

@@ -305,7 +305,8 @@ enum status debate_steps_run(const struct debate_steps_options *options, const c
     while (!status && !(status = record_next(reader, &record, diag)) && record) {
         status = record_skip(reader, read_debate(&w, record, out, diag), diag);
         if (status == STATUS_STOPPED || (!status && options->stop && options->stop()))
-            status = diag_fail(diag, STATUS_STOPPED, "interrupted after %llu debates; --resume goes on",
+            status = diag_fail(diag, STATUS_STOPPED,
+                               "interrupted after %llu debates; the same command goes on (prm: with --resume)",
                                (unsigned long long)summary->debates);
         show(&w);
     }

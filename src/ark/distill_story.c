@@ -5,6 +5,7 @@
  * Where to read next: distill_sample.c (transcripts), distill_measure.c (numbers). */
 #include <math.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "distill_parts.h"
 #include "file.h"
@@ -15,7 +16,6 @@ struct story {
     struct distill *d;
     struct distill_measured rows[DISTILL_ROWS]; /* of the first set */
     struct buffer *out;
-    const char *program;
     enum distill_row best; /* see choose() */
     int has_best, by_dev;
 };
@@ -202,7 +202,7 @@ static void put_files(struct story *s)
                   folder, folder, folder, folder);
 }
 
-/* ---- What to try ---- */
+/* ---- What can be tried ---- */
 
 /* The prompt of the example's question, as the student sees it, and its wrong answer as a record. */
 static enum status save_example(struct story *s, const struct distill_sample *sample, int *chat, struct diag *diag)
@@ -235,34 +235,6 @@ static enum status save_example(struct story *s, const struct distill_sample *sa
     return status;
 }
 
-static enum status put_commands(struct story *s, const struct distill_sample *sample, struct diag *diag)
-{
-    const struct distill_options *o = s->d->options;
-    const char *plain = o->plain ? " --plain" : "", *prm = distill_path(s->d, "prm/adapter.gguf");
-    enum status status = STATUS_OK;
-    int chat = 0;
-
-    buffer_text(s->out, "\nTo try next:\n");
-    if (s->has_best && sample->worth) {
-        status = save_example(s, sample, &chat, diag);
-        buffer_format(s->out,
-                      "  Let the trained student answer (edit the question in the file first, if you like):\n"
-                      "    %s run -m %s --lora %s/%s -f %s/try/question.txt --temp 0%s\n",
-                      s->program, o->student, o->folder, distill_row_name(s->best), o->folder, chat ? " --chat" : "");
-        if (prm && file_exists(prm))
-            buffer_format(s->out,
-                          "  Score a wrong solution step by step (-1 wrong .. 1 right):\n"
-                          "    %s score -m %s --prm %s/prm -f %s/try/wrong.jsonl -o -%s -q\n",
-                          s->program, o->student, o->folder, o->folder, plain);
-    }
-    buffer_format(
-        s->out,
-        "  The same with your own models (GGUF) and GSM8K:\n"
-        "    %s distill -m small.gguf --teacher large.gguf -f gsm8k_train.jsonl --test gsm8k_test.jsonl -o run\n",
-        s->program);
-    return status;
-}
-
 /* The trained row that is best on the dev questions; without any the last one, the whole method. */
 static enum status choose(struct story *s, struct diag *diag)
 {
@@ -285,9 +257,10 @@ static enum status choose(struct story *s, struct diag *diag)
     return status;
 }
 
-static enum status tell(struct story *s, struct diag *diag)
+static enum status tell(struct story *s, struct distill_next *next, struct diag *diag)
 {
     struct distill_sample answers = {0};
+    const char *prm = distill_path(s->d, "prm/adapter.gguf");
     enum status status = distill_measure(s->d, s->rows, &s->d->sets[0], diag);
 
     if (!status)
@@ -299,26 +272,25 @@ static enum status tell(struct story *s, struct diag *diag)
     put_gain(s);
     put_times(s);
     put_files(s);
-    return status ? status : put_commands(s, &answers, diag);
+    if (status || !s->has_best || !answers.worth)
+        return status;
+    next->row = distill_row_name(s->best);
+    next->prm = prm && file_exists(prm);
+    return save_example(s, &answers, &next->chat, diag);
 }
 
-enum status distill_story(const struct distill_options *options, const struct exec *exec, const char *program,
-                          struct buffer *text, struct diag *diag)
+enum status distill_story(const struct distill_options *options, const struct exec *exec, struct buffer *text,
+                          struct distill_next *next, struct diag *diag)
 {
     struct distill d = {.options = options, .exec = *exec};
-    struct story s = {.d = &d, .out = text, .program = program};
-    const char *path;
+    struct story s = {.d = &d, .out = text};
     enum status status = STATUS_OK;
 
+    memset(next, 0, sizeof *next);
     arena_init(&d.arena, "story", 0);
     distill_find_sets(&d);
-    path = distill_path(&d, "story.txt");
     if (d.n_sets)
-        status = tell(&s, diag);
-    if (!status && (!path || text->failed))
-        status = distill_no_memory(diag);
-    if (!status)
-        status = file_save(path, text->data ? text->data : "", text->length, diag);
+        status = tell(&s, next, diag);
     model_free(d.model);
     arena_free(&d.arena);
     return status;

@@ -137,14 +137,16 @@ static int watch_step(void *context)
     return run->options->stop && run->options->stop();
 }
 
-/* Saves what the last whole step left. */
+/* Saves what the last whole step left. A run that may be resumed as it was called is so by the same command. */
 static enum status interrupt(struct run *run, struct diag *diag)
 {
+    const struct train_run_options *o = run->options;
     enum status status = save(run, diag);
 
     return status ? status
-                  : diag_fail(diag, STATUS_STOPPED, "interrupted after step %llu of %llu; --resume goes on",
-                              (unsigned long long)run->trainer->step, (unsigned long long)run->options->total_steps);
+                  : diag_fail(diag, STATUS_STOPPED, "interrupted after step %llu of %llu; %s goes on",
+                              (unsigned long long)run->trainer->step, (unsigned long long)o->total_steps,
+                              o->resume ? "the same command" : "--resume");
 }
 
 /* One step with all that follows it. */

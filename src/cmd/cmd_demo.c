@@ -84,10 +84,46 @@ static int read_fixtures(struct distill_command *c)
 
 /* ---- The end ---- */
 
+static void put_commands(struct buffer *out, const struct distill_options *o, const struct distill_next *next)
+{
+    const char *program = file_exists("arklet") ? "./arklet" : "arklet";
+
+    buffer_text(out, "\nTo try next:\n");
+    if (next->row)
+        buffer_format(out,
+                      "  Let the trained student answer (edit the question in the file first, if you like):\n"
+                      "    %s run -m %s --lora %s/%s -f %s/try/question.txt --temp 0%s\n",
+                      program, o->student, o->folder, next->row, o->folder, next->chat ? " --chat" : "");
+    if (next->prm)
+        buffer_format(out,
+                      "  Score a wrong solution step by step (-1 wrong .. 1 right):\n"
+                      "    %s score -m %s --prm %s/prm -f %s/try/wrong.jsonl -o -%s -q\n",
+                      program, o->student, o->folder, o->folder, o->plain ? " --plain" : "");
+    buffer_format(
+        out,
+        "  The same with your own models (GGUF) and GSM8K:\n"
+        "    %s distill -m small.gguf --teacher large.gguf -f gsm8k_train.jsonl --test gsm8k_test.jsonl -o run\n",
+        program);
+}
+
+/* Kept as story.txt in the run folder, too. */
 static enum status tell(struct distill_command *c, struct buffer *text, struct diag *diag)
 {
+    struct buffer path = {0};
+    struct distill_next next;
+    enum status status;
+
     buffer_clear(text); /* it is in the folder */
-    return distill_story(&c->options, &c->load.exec, file_exists("arklet") ? "./arklet" : "arklet", text, diag);
+    status = distill_story(&c->options, &c->load.exec, text, &next, diag);
+    if (text->length)
+        put_commands(text, &c->options, &next);
+    buffer_format(&path, "%s/story.txt", c->options.folder);
+    if (!status && (text->failed || path.failed))
+        status = diag_fail(diag, STATUS_MEMORY, "out of memory");
+    if (!status)
+        status = file_save(path.data, text->data ? text->data : "", text->length, diag);
+    buffer_free(&path);
+    return status;
 }
 
 int cmd_demo(int argc, char **argv)
