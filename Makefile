@@ -215,7 +215,7 @@ $(BUILD)/world: $(WORLD_OBJ) $(LIB)
 	$(SAY)
 	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
-# The controlled experiment: three seeds, all controls, ablations, in six hours on two cores; goes on where it stopped.
+# The controlled experiment: three seeds, all controls, ablations, about four hours on two cores; goes on where it stopped.
 # FAST=1: a few questions. RUN_FOLDER: where it works; results go to fixtures/results (FAST: into the folder itself).
 RESULTS_OBJ := $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/experiment/*.c))
 RUN_FOLDER  ?= build/experiment$(if $(FAST),-fast)
@@ -256,7 +256,7 @@ help:
 	@echo "make fuzz-NAME       fuzz one parser with clang for SECONDS_PER_TARGET=60: $(FUZZ)"
 	@echo "make fuzz-replay     feed all fuzz targets their corpus, with any compiler"
 	@echo "make world           the generator of problems: $(BUILD)/world"
-	@echo "make experiment      the controlled experiment, six hours, goes on where it stopped; FAST=1 minutes"
+	@echo "make experiment      the controlled experiment, about four hours, goes on where it stopped; FAST=1 minutes"
 	@echo "make install         to PREFIX=$(PREFIX)"
 	@echo "make format, clean   clang-format the tree; remove build products"
 

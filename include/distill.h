@@ -77,7 +77,7 @@ struct distill_options {
 
     struct adapter_shape shape;
     double lora_dropout;        /* of SFT and the reward model */
-    struct train_options train; /* of SFT; lr also of the reward model unless prm_lr */
+    struct train_options train; /* of SFT; the others have a learning rate of their own */
     double epochs, prm_epochs, prm_lr, rl_lr, rl_temperature;
     size_t records, max_len; /* a step; tokens of a record */
     uint64_t save_every, eval_every, rl_steps;

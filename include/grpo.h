@@ -52,7 +52,7 @@ struct grpo_options {
     struct reward_pure pure; /* mode pure */
     size_t group, prompts;   /* samples per prompt, prompts per step */
     size_t max_new;
-    double temperature; /* of sampling; log-probabilities are taken at 1 */
+    double temperature; /* of sampling, and of the distribution whose log-probabilities the loss takes */
     double kl_beta;     /* 0: off; k3 estimator against the base */
     int kl_corrected;   /* see struct grpo_objective */
     double clip_eps, clip_eps_high;
@@ -106,7 +106,9 @@ struct grpo_term {
  * expected gradient that of the KL itself, on fresh samples too (arXiv 2512.02556). */
 struct grpo_term grpo_token_loss(const struct grpo_objective *objective, const struct grpo_token *token);
 
-/* Trains the adapter in place. */
+/* Trains the policy in place and leaves the kept parameters there (the best on dev when there is an evaluation; the
+ * start is one of them). Writes metrics.csv and checkpoint/ into the run folder; the caller writes the adapter.
+ * STATUS_RANGE: a prompt and a sample do not fit into a pass; STATUS_NUMERIC, STATUS_STOPPED: see train_run.h. */
 enum status grpo_run(struct model *model, struct adapter *policy, const struct exec *exec,
                      const struct grpo_tasks *tasks, const struct grpo_options *options, struct grpo_result *result,
                      struct diag *diag);

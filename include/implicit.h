@@ -1,9 +1,9 @@
 /* implicit.h - the implicit process reward model (Yuan et al. 2024, arXiv 2412.01981): trained on whole solutions that
  * are right or wrong, it yields a reward for every step.
  *
- *   r(solution) = beta sum_t (log pi_phi(token t) - log pi_ref(token t))        pi_ref: the model, pi_phi: with the
- * LoRA loss = -y log sigmoid(r) - (1 - y) log sigmoid(-r),   mean over the solutions of a step r(step)  = the same sum
- * over the step's tokens
+ *   r(solution) = beta sum_t (log pi_phi(token t) - log pi_ref(token t))   pi_ref: the model, pi_phi: with the LoRA
+ *   r(step)     = the same sum over the step's tokens
+ *   loss        = -y log sigmoid(r) - (1 - y) log sigmoid(-r), mean over the solutions of a step of training
  *
  * The log-probabilities of pi_ref are those of the trainer bit for bit, so before the first update r is exactly 0. */
 #ifndef ARKLET_IMPLICIT_H

@@ -47,11 +47,13 @@ struct prm_options {
 struct prm_result {
     uint64_t steps, records, truncated, best_step, tokens;
     double loss, accuracy; /* of the last step: on its labelled positions */
-    double dev_loss;       /* cross-entropy of the kept parameters; NaN without dev */
+    double dev_loss;       /* of the kept parameters, the contrast included when one is used; NaN without dev */
     double seconds;
 };
 
-/* Trains an adapter that has a score head. */
+/* Trains an adapter that has a score head in place and leaves the kept parameters there (the best on dev when there is
+ * one). Writes metrics.csv and checkpoint/ into the run folder; the caller writes the adapter. STATUS_FORMAT: nothing
+ * to train on; STATUS_NUMERIC, STATUS_STOPPED: see train_run.h. */
 enum status prm_run(struct model *model, struct adapter *adapter, const struct exec *exec,
                     const struct prm_options *options, struct prm_result *result, struct diag *diag);
 

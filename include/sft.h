@@ -34,8 +34,7 @@ struct sft_result {
 
 /* Trains adapter or full in place and leaves the kept parameters there (the best on dev when there is one). Writes
  * metrics.csv and checkpoint/ into the run folder; the caller writes the adapter or model. Exactly one of adapter and
- * full is given. STATUS_NUMERIC: the loss, gradient or a parameter became non-finite; the parameters are then those of
- * the last checkpoint. */
+ * full is given. STATUS_FORMAT: nothing to train on; STATUS_NUMERIC, STATUS_STOPPED: see train_run.h. */
 enum status sft_run(struct model *model, struct adapter *adapter, struct full *full, const struct exec *exec,
                     const struct sft_options *options, struct sft_result *result, struct diag *diag);
 

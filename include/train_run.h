@@ -29,7 +29,7 @@ struct train_run_options {
     const char *output; /* run folder with checkpoint/ in it */
     const char *config; /* "name = value" lines that must agree to resume */
     uint64_t base_hash, data_hash;
-    uint64_t total_steps, save_every, eval_every; /* every: 0 means only at the end */
+    uint64_t total_steps, save_every, eval_every; /* steps; every 0: only at the end */
     uint64_t patience;                            /* evaluations without improvement before stopping; 0: never */
     int resume;
     int judge_start;           /* what the run starts from is evaluated, too, and kept when nothing later is better */
@@ -44,7 +44,8 @@ struct train_run_result {
 };
 
 /* Runs until total_steps (or patience) and leaves the kept parameters in the trainer: the best that were evaluated,
- * else the last. After STATUS_NUMERIC these are those of the last checkpoint, after STATUS_STOPPED the present ones. */
+ * else the last. STATUS_NUMERIC: loss, gradient or a parameter became non-finite; the last ones are then those of the
+ * last checkpoint. STATUS_STOPPED: stop() said so; they are the present ones, and are saved. */
 enum status train_run(struct trainer *trainer, const struct train_run_options *options, const struct train_hooks *hooks,
                       struct train_run_result *result, struct diag *diag);
 

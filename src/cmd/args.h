@@ -62,7 +62,7 @@ struct args_given;
 struct args {
     const struct args_spec *spec;
     struct arena arena;
-    struct args_given *given; /* in order of appearance: the configuration's lines, then the command line's */
+    struct args_given *given; /* in order of appearance: the command line's, then the configuration's */
     size_t n_given, room;
     const char **operands;
     int n_operands;
