@@ -32,9 +32,9 @@ struct ask {
  * until it does, or is 1. */
 size_t ask_fit_engine(const struct config *config, const struct exec *exec, struct engine_options *options,
                       size_t beside, size_t mem_limit);
-/* Such an engine beside the model's weights. STATUS_MEMORY when not even one sequence fits. */
+/* Such an engine beside the model's weights and so many other bytes. STATUS_MEMORY when not even one sequence fits. */
 enum status ask_open_engine(struct engine **engine, const struct model *model, const struct exec *exec,
-                            struct engine_options *options, size_t mem_limit, struct diag *diag);
+                            struct engine_options *options, size_t aside, size_t mem_limit, struct diag *diag);
 
 /* A prompt in the engine, among others that come and go; must not move until `done`. */
 struct asking {

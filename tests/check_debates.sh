@@ -96,6 +96,7 @@ expect 'a debate of 4,000 rounds' 'silent && has "^mean_agent_round_15 1.0000 1$
 head -n 6 "$dir/debate.jsonl" >"$dir/few.jsonl"
 tail -n 6 "$dir/debate.jsonl" >"$dir/dev.jsonl"
 run prm -m $model -f "$dir/few.jsonl" --dev "$dir/dev.jsonl" -o "$dir/prm" --epochs 1 --max-len 256
+expect 'the memory of prm is told' 'grep -q "^prm: [0-9]* parameters in training; memory [0-9.]* MB = weights .* + work .* + tokenizer, program " "$dir/err"'
 expect 'prm on debates' '[ $code -eq 0 ] && grep -q "labels.jsonl: 6 debates" "$dir/err" && has "^step_auc " && has "^first_error_f1 " && has "^best_of_n "'
 expect 'a wrong step is labelled' 'grep -q "\[true,false,null\],\"correct\":false,\"source\":\[\[0,0\]\]" "$dir/prm/labels.jsonl"'
 run prm -m $model -f "$dir/few.jsonl" -o "$dir/cut" --max-len 6 -q
@@ -114,6 +115,14 @@ run prm -m $model -f "$dir/few.jsonl" --dev "$dir/dev.jsonl" -o "$dir/implicit" 
 expect 'an implicit reward model' 'silent && has "^step_auc " && grep -q "\"scores\":\[" "$dir/implicit/dev_scores.jsonl" && grep -q "\"beta\":0.05" "$dir/implicit/implicit_prm.json"'
 run score -m $model --prm "$dir/implicit" -f "$dir/implicit/dev_labels.jsonl" -o "$dir/scores.jsonl" -q --max-len 256
 expect 'score reads it' 'silent && cmp -s "$dir/scores.jsonl" "$dir/implicit/dev_scores.jsonl"'
+for flag in '' --implicit; do
+    run prm -m $model -f "$dir/few.jsonl" -o "$dir/y" --max-len 256 --mem-limit 6M $flag
+    expect "a limit that prm $flag does not fit into" 'refused 1 "mem-limit 6M" "are needed" "6.0 are allowed" && [ ! -e "$dir/y" ]'
+done
+# Training takes less than 32 continuations: these become fewer.
+prm="prm -m $model -f $dir/few.jsonl --epochs 0.1 --max-len 256 --labels mc,outcome --mc-samples 2 --mc-max-new 6"
+run $prm -o "$dir/mc3" --mem-limit 9M
+expect 'fewer continuations within a limit, the same labels' '[ $code -eq 0 ] && grep -q "^prm: labels of \([1-9]\|1[0-9]\) continuations; memory " "$dir/err" && cmp -s "$dir/mc/labels.jsonl" "$dir/mc3/labels.jsonl"'
 run prm -m $model -f "$dir/few.jsonl" -o "$dir/y" --labels mc,vote
 expect 'an unknown source of labels' 'refused 2 "outcome,debate,mc,equation" vote && [ ! -e "$dir/y" ]'
 exit $failed

@@ -103,6 +103,14 @@ expect 'a temperature of reinforcement' '[ $code -eq 0 ] && awk "BEGIN { exit !(
 (distill small --mem-limit 600K >"$dir/out" 2>"$dir/err")
 code=$?
 expect 'a memory limit' 'refused 1 "more than the limit"'
+# The stages of other rows do not count.
+(distill whole -t 1 >"$dir/out" 2>"$dir/err")
+most() { sed -n "s/^distill: $1  *\([0-9.]*\) MB = .*/\1/p" "$dir/err"; }
+expect 'what fine-tuning and reinforcement take' 'awk "BEGIN { exit !($(most reinforcement) > $(most fine-tuning) && $(most fine-tuning) > 0) }"'
+limit=$(most fine-tuning)9M
+(distill few --rows base,answer --vote 1 --mem-limit "$limit" >"$dir/out" 2>"$dir/err")
+code=$?
+expect "rows that need less than $limit" '[ $code -eq 0 ] && ! grep -q "^distill: re" "$dir/err" && grep -q "^distill: fine-tuning  *[0-9]" "$dir/err"'
 
 # ---- Rows that cannot be made are left out; one model in both roles ----
 run distill -m $model -f "$dir/q.jsonl" -o "$dir/none" --max-new 8 -c 400 --agents 2 --rounds 1 --steps 1 --group 2 --prompts 1 \

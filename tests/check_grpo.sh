@@ -127,7 +127,23 @@ grpo prm-other --steps 2 --prm "$dir/prm-other" --prm-model "$dir/other.gguf"
 expect 'a reward model on another base' '[ $code -eq 0 ] && ! same prm prm-other'
 grpo x --prm-model fixtures/models/llama/model.gguf --prm "$dir/prm-model"
 expect 'a reward model with another vocabulary' 'refused 1 vocabulary'
+# The plan: told, refused when it is above the limit, and kept below it by fewer sequences, which changes no result.
+grpo() {
+    "$arklet" grpo -m "$model" -f "$dir/q.jsonl" -o "$dir/$1" --prompts 3 --group 4 --max-new 12 --steps 2 --dev "$dir/q.jsonl" \
+        --prm "$dir/prm-model" --rank 4 $2 >"$dir/out" 2>"$dir/err" </dev/null
+    code=$?
+}
+told() { sed -n "s/^$1: .*memory \([0-9.]*\) MB = weights .* + work .* + tokenizer, program .*/\1/p" "$dir/err"; }
+grpo free
+all=$(told grpo)
+expect 'the memory is told' '[ $code -eq 0 ] && grep -q "^grpo: [0-9]* parameters in training, 12 sequences; memory " "$dir/err"'
+grpo alone '-b 1'
+least=$(told grpo)
+grpo small "--mem-limit ${least}9M"
+expect "a limit between $least and $all MB" '[ $code -eq 0 ] && grep -q "[,] [1-6] sequences;" "$dir/err" && same free small'
+grpo x '--mem-limit 6M'
+expect 'a limit that nothing fits into' 'refused 1 "mem-limit 6M" "are needed" "6.0 are allowed" && [ ! -e "$dir/x/config.txt" ]'
 echo '{"question": "x"}' >"$dir/q.jsonl"
-grpo x
+grpo y
 expect 'a question without an answer' 'refused 1 q.jsonl:1'
 exit $failed

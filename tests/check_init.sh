@@ -90,6 +90,8 @@ ppl "$dir/q.gguf"
 expect 'quantised' 'awk "BEGIN { exit !($value / $plain > 0.99 && $value / $plain < 1.01) }"'
 run inspect "$dir/model.gguf"
 expect 'inspected' 'grep -q "gemma3.embedding_length  *u32  *48" "$dir/out"'
+plans() { sed -n 's/^  \([a-z]*\)  *[0-9.]* MB = weights [0-9.]* + work [0-9.]* + tokenizer, program [0-9.]*  (.*)$/\1/p' "$dir/out" | tr '\n' ' '; }
+expect 'a plan for each use' '[ "$(plans)" = "run debate sft prm grpo " ]'
 run init "$dir/config.json" "$dir/again.gguf" --tokenizer "$dir/v" -s 3 --type F16 -q
 expect 'another form of tokenizer, F16' 'quiet_and_done'
 ppl "$dir/again.gguf"

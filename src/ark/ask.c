@@ -18,14 +18,15 @@ size_t ask_fit_engine(const struct config *config, const struct exec *exec, stru
 }
 
 enum status ask_open_engine(struct engine **engine, const struct model *model, const struct exec *exec,
-                            struct engine_options *options, size_t mem_limit, struct diag *diag)
+                            struct engine_options *options, size_t aside, size_t mem_limit, struct diag *diag)
 {
-    size_t all = model->weight_bytes + ask_fit_engine(&model->config, exec, options, model->weight_bytes, mem_limit);
+    size_t beside = model->weight_bytes + aside;
+    size_t all = beside + ask_fit_engine(&model->config, exec, options, beside, mem_limit);
 
     if (mem_limit && all > mem_limit)
         return diag_fail(
             diag, STATUS_MEMORY,
-            "weights and one sequence of %zu tokens take %.1f MB, more than the limit of %.1f; a smaller -c "
+            "weights, program and one sequence of %zu tokens take %.1f MB, more than the limit of %.1f; a smaller -c "
             "would fit",
             options->context, (double)all / 1048576.0, (double)mem_limit / 1048576.0);
     return engine_create(engine, model, exec, options, diag);

@@ -12,6 +12,7 @@
 #include "checkpoint.h"
 #include "distill_parts.h"
 #include "file.h"
+#include "memory_plan.h"
 
 static const struct {
     const char *name, *about;
@@ -140,7 +141,7 @@ enum status distill_use(struct distill *d, const char *path, struct diag *diag)
     status = prompt_style_open(&d->style, &d->chat, d->model, o->chat_template, o->plain, o->system, diag);
     if (status)
         return status;
-    d->aside = distill_aside(d->model->tokenizer);
+    d->aside = memory_plan_aside(d->model->tokenizer);
     return distill_measure_lengths(d, &d->lengths, &d->style, (size_t)d->model->config.ctx_len, diag);
 }
 
@@ -148,7 +149,7 @@ enum status distill_engine(struct distill *d, struct engine **engine, size_t con
 {
     struct engine_options options = distill_engine_options(d->options, &d->lengths, context);
 
-    return ask_open_engine(engine, d->model, &d->exec, &options, distill_limit(d), diag);
+    return ask_open_engine(engine, d->model, &d->exec, &options, d->aside, d->options->mem_limit, diag);
 }
 
 enum status distill_adapter(struct distill *d, struct adapter **adapter, const char *name, struct diag *diag)
@@ -251,7 +252,7 @@ static enum status each_row(struct distill *d, const char *prefix, enum distill_
 /* ---- The run ---- */
 
 /* DA then PAD starts from DA's adapter; PAD needs debates to learn its reward model from. */
-static int needs_debate(const struct distill *d)
+int distill_needs_debate(const struct distill *d)
 {
     return distill_wants(d, ROW_ANSWER) || distill_wants(d, ROW_SELF) || distill_wants(d, ROW_SAMPLED) ||
            distill_wants(d, ROW_RSFT) || distill_wants(d, ROW_DA) || distill_wants(d, ROW_PAD) ||
@@ -260,7 +261,7 @@ static int needs_debate(const struct distill *d)
 
 static enum status loop(struct distill *d, struct diag *diag)
 {
-    int debates = needs_debate(d), reward = distill_wants(d, ROW_PAD) || distill_wants(d, ROW_DA_PAD);
+    int debates = distill_needs_debate(d), reward = distill_wants(d, ROW_PAD) || distill_wants(d, ROW_DA_PAD);
     enum status status = stage(d, "split", distill_split, ROW_BASE, diag);
 
     distill_find_sets(d);

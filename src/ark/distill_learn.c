@@ -166,13 +166,13 @@ struct reinforcing {
     struct adapter *policy, *prm;
 };
 
-static enum status read_tasks(struct distill *d, struct reinforcing *r, struct diag *diag)
+static enum status read_tasks(struct distill *d, struct reinforcing *r, int with_prm, struct diag *diag)
 {
     struct grpo_questions *q = &r->questions;
     struct engine_options rollouts, dev;
     enum status status;
 
-    distill_reinforcing(d, &d->model->config, d->model->weight_bytes, &rollouts, &dev);
+    distill_reinforcing(d, &d->model->config, d->model->weight_bytes, with_prm, &rollouts, &dev);
     q->style = d->style;
     q->max_new = d->options->max_new;
     q->longest = d->lengths.most > q->max_new ? d->lengths.most - q->max_new : 1;
@@ -238,7 +238,7 @@ static enum status run_grpo(struct distill *d, struct reinforcing *r, enum disti
     enum status status = distill_run_folder(d, &r->options.run, distill_row_name(row), diag);
 
     if (!status)
-        status = read_tasks(d, r, diag);
+        status = read_tasks(d, r, row != ROW_RL, diag);
     if (!status)
         status = load_adapters(d, r, row, diag);
     if (status)

@@ -11,8 +11,6 @@
 #include "debate.h"
 #include "file.h"
 
-#define PROGRAM_BYTES ((size_t)8 << 20) /* code, stacks, and what every reader, writer and stage has of its own */
-
 struct measuring {
     struct distill_lengths *lengths;
     const struct distill_options *options;
@@ -148,11 +146,6 @@ struct engine_options distill_engine_options(const struct distill_options *o, co
     options.k_type = o->k_type;
     options.v_type = o->v_type;
     return options;
-}
-
-size_t distill_aside(const struct tokenizer *tokenizer)
-{
-    return tokenizer_bytes(tokenizer) + PROGRAM_BYTES;
 }
 
 size_t distill_limit(const struct distill *d)

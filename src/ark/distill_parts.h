@@ -51,7 +51,8 @@ __attribute__((format(printf, 2, 3)))
 void distill_say(const struct distill *d, const char *format, ...);
 enum status distill_no_memory(struct diag *diag);
 int distill_wants(const struct distill *d, enum distill_row row);
-int distill_is_debate(enum distill_row row); /* answers by a debate's vote */
+int distill_needs_debate(const struct distill *d); /* do the wanted rows learn from the teacher's debates? */
+int distill_is_debate(enum distill_row row);       /* answers by a debate's vote */
 
 /* The result of a complete stage as an object, NULL when there is none. */
 const struct json *distill_result(struct distill *d, const char *stage);
@@ -63,7 +64,6 @@ void distill_put_left_out(struct buffer *result, const char *reason);
 /* What the questions need of a model with these prompts that was trained on so many positions. */
 enum status distill_measure_lengths(struct distill *d, struct distill_lengths *lengths,
                                     const struct prompt_style *style, size_t trained, struct diag *diag);
-size_t distill_aside(const struct tokenizer *tokenizer);
 /* What is left of mem_limit for weights and work; 0: there is no limit. */
 size_t distill_limit(const struct distill *d);
 /* An engine for sequences of one of these lengths, as many as can be in work at once. */
@@ -74,7 +74,7 @@ size_t distill_label_context(const struct distill_options *options,
 size_t distill_pass(size_t context);                                 /* tokens of a learner's pass over rollouts */
 /* The engines of reinforcement, of rollouts and of dev questions, so that all of it fits into mem_limit if it can; the
  * bytes that it takes beside the weights. */
-size_t distill_reinforcing(const struct distill *d, const struct config *config, size_t weights,
+size_t distill_reinforcing(const struct distill *d, const struct config *config, size_t weights, int with_prm,
                            struct engine_options *rollouts, struct engine_options *dev);
 /* Brings a model into memory, in place of the one that is there. */
 enum status distill_use(struct distill *d, const char *path, struct diag *diag);

@@ -1,5 +1,5 @@
-/* distill_plan.c - what the stages take in memory, from the models' headers, their tokenizers and the questions, before
- * any weights are loaded.
+/* distill_plan.c - what the stages of the wanted rows take in memory, from the models' headers, their tokenizers and
+ * the questions, before any weights are loaded.
  *
  * Leaves out what grows with the questions in memory: 4 bytes a prompt token in reinforcement. */
 #include <stdio.h>
@@ -7,8 +7,8 @@
 
 #include "ask.h"
 #include "distill_parts.h"
+#include "memory_plan.h"
 #include "model.h"
-#include "pool.h"
 #include "prm.h"
 #include "step_labels.h"
 
@@ -39,7 +39,7 @@ static enum status measure(struct plan *p, const char *path, struct diag *diag)
     if (!status)
         status = distill_measure_lengths(&p->d, &p->lengths, &style, (size_t)p->config.ctx_len, diag);
     if (!status)
-        p->d.aside = distill_aside(model.tokenizer);
+        p->d.aside = memory_plan_aside(model.tokenizer);
     p->d.lengths = p->lengths;
     tokenizer_free(model.tokenizer);
     buffer_free(&name);
@@ -51,37 +51,25 @@ static size_t engine_bytes(const struct plan *p, size_t context, size_t beside)
 {
     struct engine_options options = distill_engine_options(p->options, &p->lengths, context);
 
-    return ask_fit_engine(&p->config, p->exec, &options, beside, distill_limit(&p->d));
-}
-
-static size_t learner_bytes(const struct plan *p, size_t max_tokens, size_t head_rows)
-{
-    const struct distill_options *o = p->options;
-    struct backward_options backward = distill_backward(o, max_tokens, head_rows);
-    struct adapter adapter = {.shape = o->shape};
-    size_t n = adapter_count(&p->config, &o->shape);
-
-    backward.max_spans = o->records < max_tokens ? o->records : max_tokens;
-    return trainer_bytes(&p->config, &adapter, n, &o->train, &backward, pool_size(p->exec->pool)) +
-           2 * n * sizeof(float);
+    return ask_fit_engine(&p->config, p->exec, &options, p->weights + beside, distill_limit(&p->d));
 }
 
 static enum status tell(const struct plan *p, const char *stage, size_t work, struct diag *diag)
 {
     const struct distill_options *o = p->options;
-    double megabyte = 1048576.0, all = (double)(p->weights + work + p->d.aside) / megabyte;
-    char line[160];
+    struct memory_plan plan = {p->weights, work, p->d.aside, 0};
+    char line[192], sum[128];
 
-    snprintf(line, sizeof line, "distill: %-28s %9.1f MB = weights %.1f + work %.1f + tokenizer, program %.1f", stage,
-             all, (double)p->weights / megabyte, (double)work / megabyte, (double)p->d.aside / megabyte);
+    memory_plan_text(sum, sizeof sum, &plan, 9);
+    snprintf(line, sizeof line, "distill: %-28s %s", stage, sum);
     if (o->say)
         o->say(o->context_of_say, line);
-    if (o->mem_limit && p->weights + work + p->d.aside > o->mem_limit)
-        return diag_fail(diag, STATUS_MEMORY,
-                         "%s takes %.1f MB, more than the limit of %.1f MB; a smaller -c, "
-                         "--max-len or --max-new would take less",
-                         stage, all, (double)o->mem_limit / megabyte);
-    return STATUS_OK;
+    if (memory_plan_fits(&plan, o->mem_limit))
+        return STATUS_OK;
+    return diag_fail(diag, STATUS_MEMORY,
+                     "%s takes %.1f MB, more than the limit of %.1f MB; a smaller -c, --max-len or --max-new would "
+                     "take less",
+                     stage, (double)memory_plan_total(&plan) / 1048576.0, (double)o->mem_limit / 1048576.0);
 }
 
 static size_t larger(size_t a, size_t b)
@@ -89,37 +77,70 @@ static size_t larger(size_t a, size_t b)
     return a > b ? a : b;
 }
 
-/* An adapter in memory, with the copy it computes with. */
-static size_t adapter_bytes(const struct plan *p)
+static size_t fine_tuning_bytes(const struct plan *p, size_t max_len)
 {
-    const struct adapter_shape *shape = &p->options->shape;
+    const struct distill_options *o = p->options;
+    struct sft_options options = {.batch = o->records, .train = o->train};
 
-    return adapter_count(&p->config, shape) * sizeof(float) + adapter_copy_bytes(&p->config, shape);
+    options.backward = distill_backward(o, max_len, BACKWARD_HEAD_ROWS);
+    return memory_plan_sft(&p->config, p->exec, &options, &o->shape, adapter_count(&p->config, &o->shape));
 }
 
-/* Labels come before training: the larger of the two. */
+/* Labels come before training, measuring after it: the largest of them. */
 static size_t reward_model_bytes(const struct plan *p, size_t max_len)
 {
     const struct distill_options *o = p->options;
-    size_t training = learner_bytes(p, max_len, 1);
+    struct prm_options options = {.batch = o->records, .train = o->train, .format = {.max_len = max_len}};
+    struct adapter_shape shape = o->shape;
+    size_t training, scoring;
 
-    return o->labels & STEP_LABELS_MC
-               ? larger(training, engine_bytes(p, distill_label_context(o, &p->lengths), p->weights))
-               : training;
+    shape.score = 1;
+    options.backward = distill_backward(o, max_len, 1);
+    training = memory_plan_prm(&p->config, p->exec, &options, &shape);
+    scoring = memory_plan_adapter(&p->config, &shape) + step_scorer_bytes(&p->config, max_len, o->k_type, o->v_type);
+    training = larger(training, scoring);
+    return o->labels & STEP_LABELS_MC ? larger(training, engine_bytes(p, distill_label_context(o, &p->lengths), 0))
+                                      : training;
 }
 
-size_t distill_reinforcing(const struct distill *d, const struct config *config, size_t weights,
+size_t distill_reinforcing(const struct distill *d, const struct config *config, size_t weights, int with_prm,
                            struct engine_options *rollouts, struct engine_options *dev)
 {
     const struct distill_options *o = d->options;
-    struct plan p = {.options = o, .exec = &d->exec, .config = *config, .lengths = d->lengths, .weights = weights};
-    size_t context = d->lengths.solve, all = learner_bytes(&p, distill_pass(context), BACKWARD_HEAD_ROWS);
+    struct adapter_shape prm = o->shape;
+    struct grpo_options options = {.group = o->group, .prompts = o->prompts, .max_new = o->max_new};
+    struct memory_plan_grpo plan = {.options = &options, .policy = &o->shape, .prm = with_prm ? &prm : NULL};
+    size_t all;
 
-    *rollouts = *dev = distill_engine_options(o, &d->lengths, context);
-    rollouts->max_sequences = o->batch < o->prompts * o->group ? o->batch : o->prompts * o->group;
-    all += adapter_bytes(&p) + step_scorer_bytes(config, context, o->k_type, o->v_type);
-    all += ask_fit_engine(config, p.exec, rollouts, weights + all, distill_limit(d));
-    return all + ask_fit_engine(config, p.exec, dev, weights + all, distill_limit(d));
+    prm.score = 1;
+    options.resample = GRPO_RESAMPLE;
+    options.context = d->lengths.solve;
+    options.backward = distill_backward(o, distill_pass(options.context), BACKWARD_HEAD_ROWS);
+    options.train = o->train;
+    plan.rollouts = plan.dev = distill_engine_options(o, &d->lengths, options.context);
+    if (plan.rollouts.max_sequences > o->prompts * o->group)
+        plan.rollouts.max_sequences = o->prompts * o->group;
+    all = memory_plan_grpo(&plan, config, &d->exec, weights, distill_limit(d));
+    *rollouts = plan.rollouts;
+    *dev = plan.dev;
+    return all;
+}
+
+static int wants_any(const struct plan *p, enum distill_row first, enum distill_row last)
+{
+    for (int row = (int)first; row <= (int)last; row++)
+        if (distill_wants(&p->d, (enum distill_row)row))
+            return 1;
+    return 0;
+}
+
+static enum status tell_teacher(const struct plan *p, struct diag *diag)
+{
+    if (distill_needs_debate(&p->d) || distill_wants(&p->d, ROW_DEBATE))
+        return tell(p, "debates, teacher", engine_bytes(p, p->lengths.debate, 0), diag);
+    if (distill_wants(&p->d, ROW_TEACHER))
+        return tell(p, "evaluation, teacher", engine_bytes(p, p->lengths.solve, 0), diag);
+    return STATUS_OK;
 }
 
 static enum status tell_student(const struct plan *p, struct diag *diag)
@@ -128,15 +149,20 @@ static enum status tell_student(const struct plan *p, struct diag *diag)
     struct engine_options rollouts, dev;
     size_t max_len = o->max_len < p->lengths.most ? o->max_len : p->lengths.most;
     size_t longest = distill_wants(&p->d, ROW_SELF_DEBATE) ? p->lengths.debate : p->lengths.solve;
-    enum status status = tell(p, "fine-tuning", learner_bytes(p, max_len, BACKWARD_HEAD_ROWS), diag);
+    size_t adapter = wants_any(p, ROW_ANSWER, ROW_DA_PAD) ? memory_plan_adapter(&p->config, &o->shape) : 0;
+    int reward = wants_any(p, ROW_PAD, ROW_DA_PAD);
+    enum status status = STATUS_OK;
 
-    if (!status)
+    if (wants_any(p, ROW_ANSWER, ROW_DA))
+        status = tell(p, "fine-tuning", fine_tuning_bytes(p, max_len), diag);
+    if (!status && reward)
         status = tell(p, "reward model", reward_model_bytes(p, max_len), diag);
-    if (!status)
-        status = tell(p, "reinforcement", distill_reinforcing(&p->d, &p->config, p->weights, &rollouts, &dev), diag);
-    return status ? status
-                  : tell(p, "evaluation", adapter_bytes(p) + engine_bytes(p, longest, p->weights + adapter_bytes(p)),
-                         diag);
+    if (!status && wants_any(p, ROW_RL, ROW_DA_PAD))
+        status =
+            tell(p, "reinforcement", distill_reinforcing(&p->d, &p->config, p->weights, reward, &rollouts, &dev), diag);
+    if (!status && (adapter || distill_wants(&p->d, ROW_BASE) || distill_wants(&p->d, ROW_SELF_DEBATE)))
+        status = tell(p, "evaluation", adapter + engine_bytes(p, longest, adapter), diag);
+    return status;
 }
 
 enum status distill_plan(const struct distill_options *o, const struct exec *exec, struct diag *diag)
@@ -147,7 +173,7 @@ enum status distill_plan(const struct distill_options *o, const struct exec *exe
     arena_init(&p.d.arena, "plan", 0);
     status = measure(&p, o->teacher, diag);
     if (!status)
-        status = tell(&p, "debates, teacher", engine_bytes(&p, p.lengths.debate, p.weights), diag);
+        status = tell_teacher(&p, diag);
     if (!status)
         status = measure(&p, o->student, diag);
     if (!status)

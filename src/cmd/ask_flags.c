@@ -6,6 +6,7 @@
 #include <string.h>
 #include "ask.h"
 #include "cmd.h"
+#include "memory_plan.h"
 
 const struct arg args_ask[] = {
     {.name = "file",
@@ -95,22 +96,19 @@ size_t ask_context(const struct load *load, const struct args *args)
 int ask_engine(struct engine **engine, const struct load *load, const struct args *args, size_t context)
 {
     struct engine_options options = {.context = context, .chunk = 256, .k_type = load->k_type, .v_type = load->v_type};
+    struct memory_plan plan = load_plan(load, load_adapter_bytes(load));
     struct diag diag;
+    char what[64];
 
     options.max_sequences = (size_t)args_int(args, "batch");
     options.keep = options.max_sequences;
-    if (ask_open_engine(engine, load->model, &load->exec, &options, load->mem_limit, &diag)) {
+    if (ask_open_engine(engine, load->model, &load->exec, &options, plan.work + plan.aside, load->mem_limit, &diag)) {
         if (diag.status != STATUS_MEMORY || !load->mem_limit)
             return cmd_fail(&diag);
         fprintf(stderr, "arklet %s: --mem-limit %s: %s\n", args->spec->command, load->limit_text, diag.message);
         return 1;
     }
-    if (!load->quiet) {
-        size_t bytes = engine_plan(&load->model->config, &load->exec, &options).bytes;
-
-        fprintf(stderr, "%s: weights %.1f MB + cache and work of %zu sequences %.1f MB = %.1f MB\n",
-                args->spec->command, (double)load->model->weight_bytes / 1048576.0, options.max_sequences,
-                (double)bytes / 1048576.0, (double)(load->model->weight_bytes + bytes) / 1048576.0);
-    }
-    return -1;
+    plan.work += engine_plan(&load->model->config, &load->exec, &options).bytes;
+    snprintf(what, sizeof what, "%zu sequences; ", options.max_sequences);
+    return load_check_plan(load, args->spec->command, what, &plan, "a smaller -c would fit");
 }

@@ -8,6 +8,7 @@
 #include "cmd.h"
 #include "grpo_questions.h"
 #include "load.h"
+#include "memory_plan.h"
 #include "terminal.h"
 #include "train_flags.h"
 
@@ -393,15 +394,43 @@ static int read_options(struct grpo_command *c)
     return train_run_flags(&o->run, args, &c->config, &c->progress);
 }
 
-static int open_dev_engine(struct grpo_command *c)
+/* The engines get as many sequences as fit beside everything else. */
+static int plan_memory(struct grpo_command *c, struct engine_options *dev)
 {
-    struct engine_options options = {.context = c->options.context, .chunk = 256};
+    struct engine_options engine = {.context = c->options.context, .chunk = 256};
+    struct memory_plan_grpo all = {.options = &c->options, .policy = &c->policy->shape};
+    struct memory_plan plan = load_plan(&c->load, 0);
+    size_t together = c->options.prompts * c->options.group;
+    char what[128];
+
+    engine.k_type = c->load.k_type;
+    engine.v_type = c->load.v_type;
+    all.tasks = c->questions.arena.used;
+    if (c->prm)
+        all.prm = &c->prm->shape;
+    if (c->prm_model) {
+        all.judge = &c->prm_model->config;
+        plan.weights += c->prm_model->weight_bytes;
+        plan.aside += tokenizer_bytes(c->prm_model->tokenizer);
+    }
+    all.rollouts = all.dev = engine;
+    all.rollouts.max_sequences = c->options.max_sequences < together ? c->options.max_sequences : together;
+    all.dev.max_sequences =
+        c->options.max_sequences < c->questions.dev.n ? c->options.max_sequences : c->questions.dev.n;
+    plan.work =
+        memory_plan_grpo(&all, &c->load.model->config, &c->load.exec, memory_plan_total(&plan), c->load.mem_limit);
+    c->options.max_sequences = all.rollouts.max_sequences;
+    *dev = all.dev;
+    snprintf(what, sizeof what, "%zu parameters in training, %zu sequences; ", c->policy->n_params,
+             all.rollouts.max_sequences);
+    return load_check_plan(&c->load, "grpo", what, &plan, "a smaller --max-new, --micro-tokens or model would fit");
+}
+
+static int open_dev_engine(struct grpo_command *c, const struct engine_options *options)
+{
     struct diag diag;
 
-    options.max_sequences = c->options.max_sequences;
-    options.k_type = c->load.k_type;
-    options.v_type = c->load.v_type;
-    return c->questions.dev.n && engine_create(&c->questions.dev_engine, c->load.model, &c->load.exec, &options, &diag)
+    return c->questions.dev.n && engine_create(&c->questions.dev_engine, c->load.model, &c->load.exec, options, &diag)
                ? cmd_fail(&diag)
                : -1;
 }
@@ -437,6 +466,7 @@ static int reinforce(struct grpo_command *c)
 
 static int prepare(struct grpo_command *c)
 {
+    struct engine_options dev_engine;
     const char *dev;
     int code = check_flags(&c->args);
 
@@ -464,7 +494,9 @@ static int prepare(struct grpo_command *c)
         code = set_steps(c);
     }
     if (code < 0)
-        code = open_dev_engine(c);
+        code = plan_memory(c, &dev_engine);
+    if (code < 0)
+        code = open_dev_engine(c, &dev_engine);
     return code < 0 ? train_folder(&c->args, c->options.run.output) : code;
 }
 

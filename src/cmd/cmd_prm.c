@@ -7,6 +7,7 @@
 #include "cmd.h"
 #include "implicit.h"
 #include "load.h"
+#include "memory_plan.h"
 #include "prm.h"
 #include "prm_labels.h"
 #include "solutions.h"
@@ -164,6 +165,16 @@ static int read_options(struct prm_command *c)
     return train_run_flags(&o->run, args, &c->config, &c->progress);
 }
 
+static int plan_memory(const struct prm_command *c)
+{
+    struct memory_plan plan =
+        load_plan(&c->load, memory_plan_prm(&c->load.model->config, &c->load.exec, &c->options, &c->adapter->shape));
+    char what[64];
+
+    snprintf(what, sizeof what, "%zu parameters in training; ", c->adapter->n_params);
+    return load_check_plan(&c->load, "prm", what, &plan, "a smaller --max-len, --rank or model would fit");
+}
+
 /* What is trained on and measured by, debates labelled. */
 static int prepare_data(struct prm_command *c)
 {
@@ -279,6 +290,8 @@ int cmd_prm(int argc, char **argv)
         code = train_format(&c.options.format, &c.chat, &c.load, &c.args);
     if (code < 0)
         code = read_options(&c);
+    if (code < 0)
+        code = plan_memory(&c);
     if (code < 0)
         code = train_folder(&c.args, c.options.run.output);
     if (code < 0)

@@ -7,6 +7,7 @@
 #include "cmd.h"
 #include "file.h"
 #include "load.h"
+#include "memory_plan.h"
 #include "quantize.h"
 #include "sft.h"
 #include "terminal.h"
@@ -144,33 +145,25 @@ static int prepare_options(struct sft_command *c)
     return train_run_flags(&o->run, args, &c->config, &c->progress);
 }
 
-static size_t work_bytes(const struct sft_command *c)
+static struct memory_plan plan_of(const struct sft_command *c)
 {
-    struct backward_options b = c->options.backward;
-    size_t n = c->adapter ? c->adapter->n_params : c->full->n_params;
+    const struct adapter *a = c->adapter;
 
-    b.max_spans = c->options.batch < b.max_tokens ? c->options.batch : b.max_tokens;
-    return trainer_bytes(&c->load.model->config, c->adapter, n, &c->options.train, &b, pool_size(c->load.exec.pool)) +
-           n * sizeof(float) * (c->options.dev ? 2 : 1);
+    return load_plan(&c->load, memory_plan_sft(&c->load.model->config, &c->load.exec, &c->options, a ? &a->shape : NULL,
+                                               a ? a->n_params : c->full->n_params));
 }
 
 static int plan_memory(struct sft_command *c)
 {
-    size_t n = c->adapter ? c->adapter->n_params : c->full->n_params, work = work_bytes(c), total;
+    struct memory_plan plan = plan_of(c);
+    char what[64];
 
-    if (c->load.mem_limit && work + c->load.model->weight_bytes > c->load.mem_limit) {
+    if (!memory_plan_fits(&plan, c->load.mem_limit)) {
         c->options.backward.keep_bytes = 0; /* slower, to the same bits */
-        work = work_bytes(c);
+        plan = plan_of(c);
     }
-    total = work + c->load.model->weight_bytes;
-    if (!c->load.quiet)
-        fprintf(stderr, "sft: %zu parameters in training; memory: weights %.1f MB + training %.1f MB = %.1f MB\n", n,
-                (double)c->load.model->weight_bytes / 1048576.0, (double)work / 1048576.0, (double)total / 1048576.0);
-    if (!c->load.mem_limit || total <= c->load.mem_limit)
-        return -1;
-    fprintf(stderr, "arklet sft: --mem-limit %s: %.1f MB are needed; a smaller --max-len, --rank or model would fit\n",
-            c->load.limit_text, (double)total / 1048576.0);
-    return 1;
+    snprintf(what, sizeof what, "%zu parameters in training; ", c->adapter ? c->adapter->n_params : c->full->n_params);
+    return load_check_plan(&c->load, "sft", what, &plan, "a smaller --max-len, --rank or model would fit");
 }
 
 /* The trained rows in place of the model file's. */

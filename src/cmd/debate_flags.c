@@ -11,6 +11,7 @@
 #include <string.h>
 #include "adapter.h"
 #include "cmd.h"
+#include "memory_plan.h"
 
 const struct arg args_debate[] = {
     {.name = "agents",
@@ -202,16 +203,29 @@ static int open_agent(struct team *t, size_t i, const struct agent_spec *spec)
 
 /* ---- All ---- */
 
+/* Beside the cache and work of a model's engine. */
+static size_t fixed_bytes(const struct load *load)
+{
+    struct memory_plan plan = load_plan(load, load_adapter_bytes(load));
+
+    return memory_plan_total(&plan);
+}
+
 static int open_engines(struct team *t)
 {
-    size_t i, used = weight_bytes(t), limit = t->first->mem_limit;
+    size_t i, used = 0, limit = t->first->mem_limit;
     int code = -1;
+
+    for (i = 0; i < t->n_models; i++)
+        used += fixed_bytes(t->models[i].load);
+    for (i = 0; i < t->n_adapters; i++)
+        used += memory_plan_adapter(&t->adapters[i].model->load->model->config, &t->adapters[i].adapter->shape);
 
     for (i = 0; i < t->n_models && code < 0; i++) {
         struct load *load = t->models[i].load;
 
         /* What the weights leave is shared evenly. */
-        load->mem_limit = limit ? load->model->weight_bytes + (limit > used ? (limit - used) / t->n_models : 0) : 0;
+        load->mem_limit = limit ? fixed_bytes(load) + (limit > used ? (limit - used) / t->n_models : 0) : 0;
         t->models[i].speaker.context = ask_context(load, t->args);
         code = ask_engine(&t->models[i].speaker.engine, load, t->args, t->models[i].speaker.context);
     }

@@ -8,6 +8,7 @@
 #include "adapter_file.h"
 #include "cmd.h"
 #include "implicit.h"
+#include "memory_plan.h"
 #include "progress.h"
 
 #define MEGABYTE 1048576.0
@@ -211,19 +212,54 @@ static size_t largest_context(const struct load *load, size_t room, load_bytes *
     return low;
 }
 
+size_t load_adapter_bytes(const struct load *load)
+{
+    size_t i, n = 0;
+
+    for (i = 0; i < load->n_adapters; i++)
+        n += memory_plan_adapter(&load->model->config, &load->adapters[i]->shape);
+    return n;
+}
+
+struct memory_plan load_plan(const struct load *load, size_t work)
+{
+    const struct tokenizer *tokenizer = load->model->tokenizer;
+    struct memory_plan plan = {load->model->weight_bytes, work, memory_plan_aside(tokenizer),
+                               memory_plan_loading(tokenizer)};
+
+    return plan;
+}
+
+int load_check_plan(const struct load *load, const char *command, const char *what, const struct memory_plan *plan,
+                    const char *advice)
+{
+    char sum[128];
+
+    if (memory_plan_fits(plan, load->mem_limit)) {
+        memory_plan_text(sum, sizeof sum, plan, 0);
+        if (!load->quiet)
+            fprintf(stderr, "%s: %smemory %s\n", command, what, sum);
+        return -1;
+    }
+    fprintf(stderr, "arklet %s: --mem-limit %s: %.1f MB are needed, %.1f are allowed; %s\n", command, load->limit_text,
+            (double)memory_plan_total(plan) / MEGABYTE, (double)load->mem_limit / MEGABYTE, advice);
+    return 1;
+}
+
 int load_check_memory(const struct load *load, size_t context, load_bytes *bytes, const void *user)
 {
-    size_t weights = load->model->weight_bytes, work = bytes(user, context), fits;
+    struct memory_plan plan = load_plan(load, load_adapter_bytes(load) + bytes(user, context));
+    size_t rest = plan.weights + plan.aside + load_adapter_bytes(load), fits = 0;
+    char sum[128];
 
-    if (load->verbose) {
-        fprintf(stderr, "memory: weights %.1f MB + cache (%zu tokens) and work %.1f MB = %.1f MB\n",
-                (double)weights / MEGABYTE, context, (double)work / MEGABYTE, (double)(weights + work) / MEGABYTE);
-    }
-    if (!load->mem_limit || weights + work <= load->mem_limit)
+    memory_plan_text(sum, sizeof sum, &plan, 0);
+    if (load->verbose)
+        fprintf(stderr, "memory for %zu tokens: %s\n", context, sum);
+    if (memory_plan_fits(&plan, load->mem_limit))
         return -1;
-    fits = weights < load->mem_limit ? largest_context(load, load->mem_limit - weights, bytes, user) : 0;
-    fprintf(stderr, "arklet: --mem-limit %s: weights take %.1f MB, cache and work for %zu tokens %.1f MB; ",
-            load->limit_text, (double)weights / MEGABYTE, context, (double)work / MEGABYTE);
+    if (rest + plan.least < load->mem_limit)
+        fits = largest_context(load, load->mem_limit - rest, bytes, user);
+    fprintf(stderr, "arklet: --mem-limit %s: %zu tokens take %s; ", load->limit_text, context, sum);
     if (fits > 0)
         fprintf(stderr, "-c %zu would fit\n", fits);
     else

@@ -11,6 +11,8 @@
 #include "exec.h"
 #include "model.h"
 
+struct memory_plan; /* memory_plan.h */
+
 /* Start from {0}; free with load_free in every case. */
 struct load {
     int quiet, verbose;
@@ -39,6 +41,14 @@ int load_adapter(struct adapter **adapter, const struct load *load, const char *
 /* The reward model of --prm, which the caller frees; *beta: of an implicit one, 0: it has a head. */
 int load_prm(struct adapter **adapter, double *beta, const struct model *model, const struct args *args);
 void load_free(struct load *load);
+
+size_t load_adapter_bytes(const struct load *load); /* of --lora */
+/* What the load's model takes in memory with so much work (memory_plan.h). */
+struct memory_plan load_plan(const struct load *load, size_t work);
+/* Prints "<command>: <what>memory 412.3 MB = ..." unless quiet, and compares it with --mem-limit; a failure tells what
+ * would take less. */
+int load_check_plan(const struct load *load, const char *command, const char *what, const struct memory_plan *plan,
+                    const char *advice);
 
 /* Bytes of work memory (cache, workspace) that the command needs for a context. */
 typedef size_t load_bytes(const void *user, size_t context);

@@ -3,12 +3,15 @@
 
 #include <stdio.h>
 #include <string.h>
+#include "ask.h"
 #include "checkpoint.h"
 #include "cmd.h"
 #include "debate_steps.h"
 #include "file.h"
+#include "memory_plan.h"
 #include "record_flags.h"
 #include "terminal.h"
+#include "train_flags.h"
 
 #define MC_SEQUENCES 32 /* continuations that decode together */
 
@@ -66,28 +69,31 @@ static int holds_debates(const char *file, int *debates, struct diag *diag)
     return status ? cmd_fail(diag) : -1;
 }
 
-/* A continuation's context: the longest record, and what is added to it. */
+/* A continuation's context: the longest record, and what is added to it. Beside the engine stands the adapter that will
+ * be trained. */
 static int create_engine(struct debate_steps_options *o, const struct example_format *format, const struct load *load,
-                         struct diag *diag)
+                         const struct args *args, struct diag *diag)
 {
     struct engine_options options = {.max_sequences = MC_SEQUENCES, .chunk = 256, .keep = MC_SEQUENCES};
-    struct engine_plan plan;
+    struct memory_plan plan;
+    struct adapter_shape shape;
+    char what[64];
+    int code = train_shape(&shape, args);
 
+    if (code >= 0)
+        return code;
+    plan = load_plan(load, memory_plan_adapter(&load->model->config, &shape));
     o->context = format->max_len + o->max_new;
     o->context = o->context < load->context ? o->context : load->context;
     options.context = o->context;
     options.k_type = load->k_type;
     options.v_type = load->v_type;
-    plan = engine_plan(&load->model->config, &load->exec, &options);
-    if (load->mem_limit && load->model->weight_bytes + plan.bytes > load->mem_limit) {
-        fprintf(stderr,
-                "arklet prm: --mem-limit %s: weights and continuations take %.1f MB; a smaller --max-len fits\n",
-                load->limit_text, (double)(load->model->weight_bytes + plan.bytes) / 1048576.0);
-        return 1;
-    }
-    if (!load->quiet)
-        fprintf(stderr, "labels: weights %.1f MB + cache and work of %d continuations %.1f MB\n",
-                (double)load->model->weight_bytes / 1048576.0, MC_SEQUENCES, (double)plan.bytes / 1048576.0);
+    plan.work += ask_fit_engine(&load->model->config, &load->exec, &options, memory_plan_total(&plan), load->mem_limit);
+    options.keep = options.max_sequences;
+    snprintf(what, sizeof what, "labels of %zu continuations; ", options.max_sequences);
+    code = load_check_plan(load, "prm", what, &plan, "a smaller --max-len or --mc-max-new would fit");
+    if (code >= 0)
+        return code;
     return engine_create(&o->engine, load->model, &load->exec, &options, diag) ? cmd_fail(diag) : -1;
 }
 
@@ -192,7 +198,7 @@ int labels_prepare(const char **path, struct buffer *buffer, const char *file, c
     o.records.skip_bad = args_flag(args, "skip-bad");
     code = check_config(*path, config, args_flag(args, "resume"));
     if (code < 0 && o.sources & STEP_LABELS_MC)
-        code = create_engine(&o, format, load, &diag);
+        code = create_engine(&o, format, load, args, &diag);
     if (code < 0)
         code = label(file, *path, &o, args_flag(args, "resume"), load);
     engine_free(o.engine);

@@ -344,8 +344,8 @@ static enum status check_limit(struct loader *l, size_t mem_limit)
     if (mem_limit == 0 || l->need <= mem_limit) {
         return STATUS_OK;
     }
-    return diag_fail(l->diag, STATUS_MEMORY, "%s: the weights need %zu MB, the memory limit is %zu MB", l->source->path,
-                     (l->need >> 20) + 1, mem_limit >> 20);
+    return diag_fail(l->diag, STATUS_MEMORY, "%s: the weights need %.1f MB, the memory limit is %.1f MB",
+                     l->source->path, (double)l->need / 1048576.0, (double)mem_limit / 1048576.0);
 }
 
 static enum status load(struct loader *l, size_t mem_limit)
