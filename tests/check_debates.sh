@@ -123,6 +123,8 @@ done
 prm="prm -m $model -f $dir/few.jsonl --epochs 0.1 --max-len 256 --labels mc,outcome --mc-samples 2 --mc-max-new 6"
 run $prm -o "$dir/mc3" --mem-limit 9M
 expect 'fewer continuations within a limit, the same labels' '[ $code -eq 0 ] && grep -q "^prm: labels of \([1-9]\|1[0-9]\) continuations; memory " "$dir/err" && cmp -s "$dir/mc/labels.jsonl" "$dir/mc3/labels.jsonl"'
+run prm -m $model -f "$dir/few.jsonl" -o "$dir/y" --lora fixtures/adapters/qwen3
+expect 'a reward model from an adapter' 'refused 2 "merge the adapter first"'
 run prm -m $model -f "$dir/few.jsonl" -o "$dir/y" --labels mc,vote
 expect 'an unknown source of labels' 'refused 2 "outcome,debate,mc,equation" vote && [ ! -e "$dir/y" ]'
 exit $failed

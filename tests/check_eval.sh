@@ -37,6 +37,15 @@ expect 'the same bytes on three threads, one at a time, in the scalar tier' 'sil
 for i in 1 2 3; do ask "$dir/s$i" --process --shard $i/3; done
 cat "$dir/s1" "$dir/s2" "$dir/s3" >"$dir/shards"
 expect 'shards concatenate to the whole' '[ -s "$dir/s2" ] && cmp -s "$dir/shards" "$dir/e.jsonl"'
+for shard in -18446744073709551615/2 ' +1/2' 1/500000 0/2 3/2 1/2/2 1 /2; do
+    bad=
+    for command in eval debate score; do
+        [ $command = score ] && prm='--prm x' || prm=
+        run $command -m $model $prm -f "$dir/q.jsonl" -o "$dir/x.jsonl" -q --shard "$shard"
+        refused 2 "expected I/N with 1 <= I <= N" || bad="$bad $command"
+    done
+    expect "no shard: '$shard'" '[ -z "$bad" ] && [ ! -e "$dir/x.jsonl" ]'
+done
 for bytes in 0 40 400 900; do
     head -c $bytes "$dir/e.jsonl" >"$dir/torn.jsonl"
     ask "$dir/torn.jsonl" --process

@@ -104,6 +104,8 @@ grpo answers --steps 1
 sed 's/#### 3/#### 4/' "$dir/q.jsonl" >"$dir/other.jsonl"
 grpo answers --steps 1 --resume -f "$dir/other.jsonl"
 expect 'goes on with the same answers alone' 'refused 1 state.bin "other data"'
+grpo x --lora a --lora b
+expect 'two policies' 'refused 2 "one policy"'
 grpo x --epochs 1 --steps 2
 expect 'epochs and steps' 'refused 2 epochs steps'
 grpo x --max-len 10

@@ -109,10 +109,12 @@ sft --lora fixtures/adapters/qwen2
 expect 'an adapter of another base' 'refused 1 "adapters/qwen2" "expected 3 x 40, found 4 x 56\|another base\|rank"'
 sft --lora fixtures/adapters/qwen3 --rank 8
 expect 'a rank for an adapter that has one' 'refused 2 rank'
+sft --lora fixtures/adapters/qwen3 --lora fixtures/adapters/qwen3
+expect 'two adapters' 'refused 2 "one adapter"'
 sft --full --lora fixtures/adapters/qwen3
-expect '--full with an adapter' 'refused 1 merge'
+expect '--full with an adapter' 'refused 2 merge'
 sft --full --lora-dropout 0.1
-expect '--full with dropout of an adapter' 'refused 1 lora-dropout'
+expect '--full with dropout of an adapter' 'refused 2 lora-dropout'
 sft --max-len 3 --epochs 1
 expect 'nothing left within --max-len' 'refused 1 max-len'
 sft --max-len 9 --epochs 1

@@ -7,6 +7,7 @@
 #include "ask.h"
 #include "cmd.h"
 #include "memory_plan.h"
+#include "record_flags.h"
 
 const struct arg args_ask[] = {
     {.name = "file",
@@ -50,30 +51,12 @@ const struct arg args_ask[] = {
     {.name = NULL},
 };
 
-static int read_shard(struct record_options *records, const struct args *args)
-{
-    const char *text = args_text(args, "shard");
-    unsigned long i, n;
-    char rest;
-
-    if (!text)
-        return -1;
-    if (sscanf(text, "%lu/%lu%c", &i, &n, &rest) != 2 || i < 1 || i > n || n > 1000000) {
-        fprintf(stderr, "arklet %s: --shard: expected I/N with 1 <= I <= N, found '%s'\n", args->spec->command, text);
-        return 2;
-    }
-    records->shard = (uint32_t)i;
-    records->n_shards = (uint32_t)n;
-    return -1;
-}
-
 int ask_questions(struct question_options *options, const struct args *args)
 {
     memset(options, 0, sizeof *options);
     options->kind = args_text(args, "kind");
     options->need_gold = !args_flag(args, "no-gold");
-    options->records.skip_bad = args_flag(args, "skip-bad");
-    return read_shard(&options->records, args);
+    return record_flags(&options->records, args);
 }
 
 int ask_style(struct prompt_style *style, struct chat_template *chat, const struct load *load, const struct args *args)

@@ -212,12 +212,6 @@ static int read_questions(struct grpo_command *c, struct grpo_task_list *list, c
 
 /* ---- Set-up ---- */
 
-static int fail(const char *what)
-{
-    fprintf(stderr, "arklet grpo: %s\n", what);
-    return 1;
-}
-
 /* The two models see the same token ids, so these must mean the same to both. */
 static int load_prm_model(struct grpo_command *c, const char *path)
 {
@@ -243,14 +237,16 @@ static int load_prm_model(struct grpo_command *c, const char *path)
     return -1;
 }
 
-/* What is of no use without a reward model. */
+/* Several policies, and what is of no use without a reward model. */
 static int check_flags(const struct args *args)
 {
     const char *credit = args_text(args, "credit"), *problem = NULL;
 
-    if (args_text(args, "prm"))
+    if (args_count(args, "lora") > 1)
+        problem = "--lora: one policy can be trained, not several";
+    else if (args_text(args, "prm"))
         return -1;
-    if (strcmp(args_text(args, "mode"), "grpo") == 0)
+    else if (strcmp(args_text(args, "mode"), "grpo") == 0)
         problem = "--mode grpo: its reward is the mean score of the steps: expected --prm";
     else if (args_text(args, "prm-model"))
         problem = "--prm-model: the base of a reward model: expected --prm";
@@ -269,8 +265,6 @@ static int prepare_adapters(struct grpo_command *c)
     struct diag diag;
     int code;
 
-    if (c->load.n_adapters > 1)
-        return fail("--lora: one policy can be trained, not several");
     if (c->load.n_adapters == 1) {
         c->policy = c->load.loaded[0];
         code = train_no_shape(&c->args);

@@ -124,6 +124,14 @@ struct prm_command {
     struct progress progress;
 };
 
+static int check_flags(const struct args *args)
+{
+    if (!args_count(args, "lora"))
+        return labels_check(args);
+    fprintf(stderr, "arklet prm: --lora: a reward model starts from the model itself; merge the adapter first\n");
+    return 2;
+}
+
 static int prepare_adapter(struct prm_command *c)
 {
     struct adapter_shape shape;
@@ -132,10 +140,6 @@ static int prepare_adapter(struct prm_command *c)
 
     if (code >= 0)
         return code;
-    if (c->load.n_adapters) {
-        fprintf(stderr, "arklet prm: --lora: a reward model starts from the model itself; merge the adapter first\n");
-        return 1;
-    }
     shape.score = !args_flag(&c->args, "implicit");
     if (adapter_create(&c->adapter, c->load.model, &shape, &diag))
         return cmd_fail(&diag);
@@ -281,7 +285,7 @@ int cmd_prm(int argc, char **argv)
     memset(&c, 0, sizeof c);
     code = args_parse(&c.args, &spec, argc, argv);
     if (code < 0)
-        code = labels_check(&c.args);
+        code = check_flags(&c.args);
     if (code < 0)
         code = load_model(&c.load, &c.args, 0);
     if (code < 0)

@@ -124,10 +124,10 @@ static int prepare(struct score_command *c)
     size_t tokens;
     double beta;
     struct diag diag;
-    int code = load_model(&c->load, &c->args, 0);
+    int code = record_flags(&c->records, &c->args);
 
     if (code < 0)
-        code = record_flags(&c->records, &c->args);
+        code = load_model(&c->load, &c->args, 0);
     if (code < 0)
         code = train_format(&o->format, &c->chat, &c->load, &c->args);
     if (code < 0)

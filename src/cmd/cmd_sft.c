@@ -88,10 +88,22 @@ struct sft_command {
     struct progress progress;
 };
 
-static int fail(const char *what)
+/* Flags that exclude each other. */
+static int check_flags(const struct args *args)
 {
-    fprintf(stderr, "arklet sft: %s\n", what);
-    return 1;
+    size_t n = args_count(args, "lora");
+    const char *problem = NULL;
+
+    if (n && args_flag(args, "full"))
+        problem = "--full trains the weights: merge the adapter first (arklet merge), or leave --full away";
+    else if (args_flag(args, "full") && args_float(args, "lora-dropout") > 0)
+        problem = "--lora-dropout: --full trains no adapter";
+    else if (n > 1)
+        problem = "--lora: one adapter can be trained further, not several";
+    if (!problem)
+        return -1;
+    fprintf(stderr, "arklet sft: %s\n", problem);
+    return 2;
 }
 
 /* What is trained: a fresh adapter, the one of --lora, or the model itself. */
@@ -101,15 +113,8 @@ static int prepare_parameters(struct sft_command *c)
     struct diag diag;
     int code;
 
-    if (args_flag(&c->args, "full")) {
-        if (c->load.n_adapters)
-            return fail("--full trains the weights: merge the adapter first (arklet merge), or leave --full away");
-        if (args_float(&c->args, "lora-dropout") > 0)
-            return fail("--lora-dropout: --full trains no adapter");
+    if (args_flag(&c->args, "full"))
         return full_create(&c->full, c->load.model, &diag) ? cmd_fail(&diag) : -1;
-    }
-    if (c->load.n_adapters > 1)
-        return fail("--lora: one adapter can be trained further, not several");
     if (c->load.n_adapters == 1) {
         c->adapter = c->load.loaded[0];
         if (args_is_given(&c->args, "lora-dropout"))
@@ -242,6 +247,8 @@ int cmd_sft(int argc, char **argv)
 
     memset(&c, 0, sizeof c);
     code = args_parse(&c.args, &spec, argc, argv);
+    if (code < 0)
+        code = check_flags(&c.args);
     if (code < 0)
         code = load_model(&c.load, &c.args, 0);
     if (code < 0)
