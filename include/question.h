@@ -52,6 +52,8 @@ enum status question_next(struct question_reader *reader, const struct question 
 /* A record that the caller took from reader->records itself, maybe with other fields put into it, as one question. */
 enum status question_from(struct question_reader *reader, const struct record *record, const struct question **question,
                           struct diag *diag);
+/* Questions that the reader's file has in its shard, as far as they can be read: as record_count. */
+uint64_t question_count(const struct question_reader *reader);
 void question_close(struct question_reader *reader); /* also after a failed open */
 
 /* A copy whose strings are in arena, without record and fields. Fails only for memory. */

@@ -52,6 +52,9 @@ enum status record_next(struct record_reader *reader, const struct record **reco
  * skip_bad counts it and gives STATUS_OK, so that the caller goes on with the next; else the status itself. Failures
  * that are not the record's fault (memory, disk, interruption) come back in any case. */
 enum status record_skip(struct record_reader *reader, enum status status, struct diag *diag);
+/* Records that the reader's file has in its shard, bad ones included, counted by reading it once more; 0 when it is no
+ * regular file or cannot be read. The reader stays where it is. */
+uint64_t record_count(const struct record_reader *reader);
 void record_close(struct record_reader *reader); /* also after a failed open, or {0} with stream.fd -1 */
 
 /* diag_fail with "<file>:<line>: " in front. */

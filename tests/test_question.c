@@ -202,6 +202,7 @@ static void meetings(void)
           strcmp(question->key.golds[0], "Nothing.") == 0);
     CHECK(question && strcmp(json_string(question->fields, "output", ""), "No.") == 0);
     CHECK(question && strcmp(question->id + strlen(question->id) - 4, ":0:1") == 0);
+    CHECK(question_count(&reader) == 2);
     CHECK(question_next(&reader, &question, &diag) == STATUS_OK && !question);
     question_close(&reader);
 }
@@ -256,6 +257,7 @@ static void skipped_questions(void)
     CHECK(question_open(&reader, path, &options, &diag) == STATUS_OK);
     while (question_next(&reader, &question, &diag) == STATUS_OK && question)
         n++;
+    CHECK(question_count(&reader) == n);
     CHECK(n == 2 && reader.records.n_skipped == 2 &&
           strstr(reader.records.first_skip.message, ":1: expected an answer"));
     question_close(&reader);

@@ -169,10 +169,12 @@ static void shards(void)
                 struct record_options options = {0, 0, shard, n};
                 struct record_reader reader;
                 const struct record *record;
+                uint64_t before = total;
 
                 CHECK(record_open(&reader, path, &options, &diag) == STATUS_OK);
                 for (; record_next(&reader, &record, &diag) == STATUS_OK && record; total++)
                     CHECK_MSG(record->index == total, "shard %u of %u", shard, n);
+                CHECK_MSG(record_count(&reader) == total - before, "shard %u of %u", shard, n);
                 record_close(&reader);
             }
             CHECK_MSG(total == (form ? 4 : 5), "%u shards: %llu records", n, (unsigned long long)total);

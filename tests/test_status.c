@@ -58,6 +58,17 @@ static void progress_lines(void)
               "%s", last_line);
     progress_update(&progress, 7, 0, 6000, "");
     CHECK(strstr(last_line, "sft 7  ") == last_line && !strstr(last_line, "left"));
+    progress.before = 20; /* ten of the thirty are of this minute: nine are left */
+    progress_update(&progress, 30, 120, 6000, NULL);
+    CHECK_MSG(strstr(last_line, "sft 30/120 (25 %)") == last_line && strstr(last_line, "  9m0") &&
+                  strstr(last_line, " left"),
+              "%s", last_line);
+    progress_update(&progress, 20, 120, 0, NULL); /* nothing yet: nothing is known */
+    CHECK_MSG(strstr(last_line, "sft 20/120 (16 %)") == last_line && !strstr(last_line, "left"), "%s", last_line);
+    progress_update(&progress, 121, 120, 0, NULL);
+    CHECK_MSG(strstr(last_line, "sft 121  ") == last_line && !strstr(last_line, "left"), "%s", last_line);
+    progress_begin(&progress, "sft", "tok/s");
+    CHECK(progress.before == 0);
     progress.interval = 1000;
     n_lines = 0;
     for (int i = 0; i < 100; i++)

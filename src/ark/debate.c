@@ -34,6 +34,7 @@ struct debate {
     size_t n_topics, round; /* round: being held by the open ones */
     const char *path;       /* of the questions */
     const struct resume *resume;
+    uint64_t total; /* questions; 0: not known */
     struct buffer line;
 };
 
@@ -220,7 +221,8 @@ static void show(const struct debate *d, uint64_t decoded)
     if (s->with_gold)
         snprintf(note, sizeof note, "vote %.3f of %llu", (double)s->vote_last / (double)s->with_gold,
                  (unsigned long long)s->with_gold);
-    progress_update(d->options->progress, on_disk(d), 0, (double)(s->decoded + decoded), note);
+    d->options->progress->before = d->resume->n;
+    progress_update(d->options->progress, on_disk(d), d->total, (double)(s->decoded + decoded), note);
 }
 
 /* Prompts in work. */
@@ -533,6 +535,8 @@ enum status debate_run(const struct debate_options *options, struct question_rea
     enum status status = STATUS_OK;
 
     memset(summary, 0, sizeof *summary);
+    if (options->progress && options->progress->sink)
+        d.total = question_count(questions);
     arena_init(&d.arena, "debate", 0);
     while (!at_end && !status) {
         status = read_window(&d, questions, resume, &at_end, diag);

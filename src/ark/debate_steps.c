@@ -22,7 +22,8 @@ struct work {
     size_t n;
     struct prompt prompt;
     struct buffer lines;
-    uint64_t done; /* records made or skipped */
+    uint64_t done;        /* records made or skipped */
+    uint64_t held, total; /* debates that the output holds in full; all, 0: not known */
 };
 
 static enum status no_memory(const struct work *w, struct diag *diag)
@@ -252,8 +253,10 @@ static enum status label_debate(struct work *w, struct file_stream *out, struct 
     size_t first = o->skip > w->done ? (size_t)(o->skip - w->done) : 0, i;
     enum status status = STATUS_OK;
 
-    if (first >= w->n && w->n)
-        return STATUS_OK; /* all in the output */
+    if (first >= w->n && w->n) { /* all in the output */
+        w->held++;
+        return STATUS_OK;
+    }
     if (o->sources & STEP_LABELS_MC)
         status = sample(w, diag);
     for (i = 0; i < w->n && !status; i++) {
@@ -291,7 +294,8 @@ static void show(const struct work *w)
     if (!w->options->progress)
         return;
     snprintf(note, sizeof note, "%llu steps", (unsigned long long)w->summary->steps);
-    progress_update(w->options->progress, w->summary->debates, 0, (double)w->summary->tokens, note);
+    w->options->progress->before = w->held;
+    progress_update(w->options->progress, w->summary->debates, w->total, (double)w->summary->tokens, note);
 }
 
 enum status debate_steps_run(const struct debate_steps_options *options, const char *path, struct file_stream *out,
@@ -302,6 +306,8 @@ enum status debate_steps_run(const struct debate_steps_options *options, const c
     enum status status = record_open(reader, path, &options->records, diag);
 
     memset(summary, 0, sizeof *summary);
+    if (!status && options->progress && options->progress->sink)
+        w.total = record_count(reader);
     while (!status && !(status = record_next(reader, &record, diag)) && record) {
         status = record_skip(reader, read_debate(&w, record, out, diag), diag);
         if (status == STATUS_STOPPED || (!status && options->stop && options->stop()))

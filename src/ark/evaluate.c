@@ -33,6 +33,7 @@ struct evaluate {
     struct work *ring; /* [in_flight] */
     size_t head, count;
     int at_end;
+    uint64_t total; /* questions; 0: not known */
     struct tokens eos;
     struct arena arena;
     struct buffer line;
@@ -292,7 +293,8 @@ static void show(const struct evaluate *e)
     if (s->with_gold)
         snprintf(note, sizeof note, "correct %.3f of %llu", (double)s->correct / (double)s->with_gold,
                  (unsigned long long)s->with_gold);
-    progress_update(e->options->progress, e->resume->n + s->questions, 0, (double)s->tokens, note);
+    e->options->progress->before = e->resume->n;
+    progress_update(e->options->progress, e->resume->n + s->questions, e->total, (double)s->tokens, note);
 }
 
 static enum status run(struct evaluate *e, struct diag *diag)
@@ -326,6 +328,8 @@ enum status evaluate_run(const struct evaluate_options *options, struct question
     size_t i;
 
     memset(summary, 0, sizeof *summary);
+    if (options->progress && options->progress->sink)
+        e.total = question_count(questions);
     arena_init(&e.arena, "eval", 0);
     e.ring = arena_array(&e.arena, options->in_flight, sizeof *e.ring);
     for (i = 0; e.ring && i < options->in_flight; i++)

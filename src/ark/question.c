@@ -108,6 +108,25 @@ enum status question_next(struct question_reader *reader, const struct question 
     }
 }
 
+/* Only who reads them knows how many questions a record has. */
+uint64_t question_count(const struct question_reader *reader)
+{
+    const struct json_stream *whole = &reader->records.stream;
+    struct question_reader again;
+    struct diag diag;
+    const struct question *question;
+    uint64_t n = 0;
+    enum status status;
+
+    if (!whole->size || strcmp(whole->path, "-") == 0)
+        return 0;
+    status = question_open(&again, whole->path, &reader->options, &diag);
+    while (!status && !(status = question_next(&again, &question, &diag)) && question)
+        n++;
+    question_close(&again);
+    return status ? 0 : n;
+}
+
 void question_close(struct question_reader *reader)
 {
     record_close(&reader->records);

@@ -217,6 +217,25 @@ enum status record_skip(struct record_reader *reader, enum status status, struct
     return STATUS_OK;
 }
 
+uint64_t record_count(const struct record_reader *reader)
+{
+    const struct json_stream *whole = &reader->stream;
+    struct json_stream stream;
+    struct diag diag;
+    const char *text;
+    size_t length;
+    uint64_t n = 0;
+    enum status status;
+
+    if (!whole->size || strcmp(whole->path, "-") == 0 ||
+        json_stream_open(&stream, whole->path, reader->options.members, &diag))
+        return 0;
+    while (!(status = json_stream_next(&stream, &text, &length, &diag)) && text && stream.offset < reader->end)
+        n += stream.offset >= reader->begin;
+    json_stream_close(&stream);
+    return status ? 0 : n;
+}
+
 void record_close(struct record_reader *reader)
 {
     json_stream_close(&reader->stream);

@@ -286,14 +286,18 @@ static enum status select_debate(struct selecting *s, const struct record *recor
     return s->options->strategy == SELECT_ANSWER ? choose_answer(s, diag) : choose_turns(s, diag);
 }
 
+/* In bytes of the shard: counting the debates first would take as long as selecting from them. */
 static void show(const struct selecting *s)
 {
-    char note[64];
+    const struct record_reader *r = s->reader;
+    uint64_t read = r->stream.next_offset - r->begin, end = r->end < r->stream.size ? r->end : r->stream.size;
+    char note[96];
 
     if (!s->options->progress)
         return;
-    snprintf(note, sizeof note, "%llu with traces", (unsigned long long)s->summary->kept);
-    progress_update(s->options->progress, s->summary->debates, 0, (double)s->reader->stream.next_offset / 1e6, note);
+    snprintf(note, sizeof note, "%llu debates, %llu with traces", (unsigned long long)s->summary->debates,
+             (unsigned long long)s->summary->kept);
+    progress_update(s->options->progress, read, end > r->begin ? end - r->begin : 0, (double)read / 1e6, note);
 }
 
 /* The sums of the debates in front of the shard matter for the bound alone; everything else counts the shard. */

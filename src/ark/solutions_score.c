@@ -25,6 +25,7 @@ struct scoring {
     size_t n_scored, room_scored;
     struct prm_example *examples;
     size_t n_examples, room_examples;
+    uint64_t total; /* records; 0: not known */
     struct buffer line;
 };
 
@@ -217,8 +218,11 @@ static enum status run(struct scoring *s, struct resume *resume, struct diag *di
             if (!status)
                 status = solutions_measure(s->metrics, &s->scored[i].solutions, diag);
         }
-        if (s->options->progress)
-            progress_update(s->options->progress, resume->n + s->summary->records, 0, (double)s->summary->tokens, "");
+        if (s->options->progress) {
+            s->options->progress->before = resume->n;
+            progress_update(s->options->progress, resume->n + s->summary->records, s->total, (double)s->summary->tokens,
+                            "");
+        }
         if (!status && !at_end && s->options->stop && s->options->stop())
             status = diag_fail(diag, STATUS_STOPPED, "interrupted after %llu records; the same command goes on",
                                (unsigned long long)(resume->n + s->summary->records));
@@ -235,6 +239,8 @@ enum status solutions_score(const struct solutions_options *options, struct reco
     enum status status;
 
     memset(summary, 0, sizeof *summary);
+    if (options->progress && options->progress->sink)
+        s.total = record_count(records);
     arena_init(&s.arena, "score", 0);
     status = run(&s, resume, diag);
     for (size_t i = 0; i < s.room_examples; i++)

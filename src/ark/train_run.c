@@ -223,6 +223,8 @@ enum status train_run(struct trainer *trainer, const struct train_run_options *o
     if (!status) {
         run.first_step = trainer->step;
         run.tokens_before = trainer->tokens;
+        if (options->progress)
+            options->progress->before = run.first_step;
         if (options->judge_start && hooks->evaluate && trainer->step == 0)
             status = judge(&run, diag);
         while (trainer->step < options->total_steps && !exhausted(&run) && !status)

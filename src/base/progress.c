@@ -23,6 +23,7 @@ void progress_begin(struct progress *progress, const char *stage, const char *un
 {
     progress->stage = stage;
     progress->unit = unit;
+    progress->before = 0;
     progress->started = progress_now();
     progress->last = progress->started;
 }
@@ -44,7 +45,7 @@ static void format_time(char *out, size_t size, double seconds)
 /* The part that counts: "120/600 (20 %)", or "120" when the total is not known. */
 static void format_count(char *out, size_t size, uint64_t done, uint64_t total)
 {
-    if (total)
+    if (total >= done && total)
         snprintf(out, size, "%llu/%llu (%.0f %%)", (unsigned long long)done, (unsigned long long)total,
                  floor(100.0 * (double)done / (double)total));
     else
@@ -55,16 +56,16 @@ static void report(struct progress *progress, uint64_t done, uint64_t total, dou
 {
     double elapsed = progress_now() - progress->started;
     double rate = elapsed > 0 ? work / elapsed : 0;
+    int known = !final && total >= done && done > progress->before; /* the time left */
     char count[64], time[32], line[512];
 
     if (!progress->sink)
         return;
     format_count(count, sizeof count, done, total);
     format_time(time, sizeof time,
-                final || !done || total < done ? elapsed : elapsed * (double)(total - done) / (double)done);
+                known ? elapsed * (double)(total - done) / (double)(done - progress->before) : elapsed);
     snprintf(line, sizeof line, "%s %s  %.*f %s%s%.300s  %s%s", progress->stage, count, rate < 100 ? 1 : 0, rate,
-             progress->unit, note && *note ? "  " : "", note ? note : "", time,
-             final || !done || total < done ? "" : " left");
+             progress->unit, note && *note ? "  " : "", note ? note : "", time, known ? " left" : "");
     progress->sink(progress->context, line, final);
 }
 
