@@ -36,10 +36,10 @@ size_t memory_plan_loading(const struct tokenizer *tokenizer);
 size_t memory_plan_adapter(const struct config *config, const struct adapter_shape *shape);
 
 /* Fine-tuning of an adapter of this shape, or, shape NULL, of all n_params weights. The adapter is included. */
-size_t memory_plan_sft(const struct config *config, const struct exec *exec, const struct sft_options *options,
+size_t memory_plan_sft(const struct config *config, const struct sft_options *options,
                        const struct adapter_shape *shape, size_t n_params);
 /* A reward model, implicit when the shape has no score head: training, and scoring a dev file in the end. */
-size_t memory_plan_prm(const struct config *config, const struct exec *exec, const struct prm_options *options,
+size_t memory_plan_prm(const struct config *config, const struct prm_options *options,
                        const struct adapter_shape *shape);
 
 /* What reinforcement holds at once. */

@@ -74,8 +74,9 @@ struct step_scores {
     size_t n_prompt; /* tokens in front of the first step (implicit reward models look at no others) */
 };
 
-/* max_tokens: of one forward pass, and the longest text. */
-size_t step_scorer_bytes(const struct config *config, size_t max_tokens, enum dtype k_type, enum dtype v_type);
+/* max_tokens: of one forward pass, and the longest text. head 0: of an implicit reward model. */
+size_t step_scorer_bytes(const struct config *config, int head, size_t max_tokens, enum dtype k_type,
+                         enum dtype v_type);
 /* Model and adapter must outlive the scorer. beta 0: the adapter has a head. Else it is an implicit reward model
  * (implicit.h) without one: score = tanh(r / 2) of the step's reward r = beta * sum of its tokens' log-ratios, which is
  * P(right) - P(wrong) of a step alone; one text after the other. */

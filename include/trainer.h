@@ -51,7 +51,7 @@ struct trainer {
 
 /* Bytes of gradients, moments and workspace, and what an adapter needs beside its parameters. */
 size_t trainer_bytes(const struct config *config, const struct adapter *adapter, size_t n_params,
-                     const struct train_options *options, const struct backward_options *backward, int n_threads);
+                     const struct backward_options *backward);
 /* adapter or full is NULL. All objects outlive the trainer. */
 enum status trainer_create(struct trainer **trainer, struct model *model, struct adapter *adapter, struct full *full,
                            const struct exec *exec, const struct train_options *options,

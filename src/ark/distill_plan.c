@@ -83,7 +83,7 @@ static size_t fine_tuning_bytes(const struct plan *p, size_t max_len)
     struct sft_options options = {.batch = o->records, .train = o->train};
 
     options.backward = distill_backward(o, max_len, BACKWARD_HEAD_ROWS);
-    return memory_plan_sft(&p->config, p->exec, &options, &o->shape, adapter_count(&p->config, &o->shape));
+    return memory_plan_sft(&p->config, &options, &o->shape, adapter_count(&p->config, &o->shape));
 }
 
 /* Labels come before training, measuring after it: the largest of them. */
@@ -96,8 +96,8 @@ static size_t reward_model_bytes(const struct plan *p, size_t max_len)
 
     shape.score = 1;
     options.backward = distill_backward(o, max_len, 1);
-    training = memory_plan_prm(&p->config, p->exec, &options, &shape);
-    scoring = memory_plan_adapter(&p->config, &shape) + step_scorer_bytes(&p->config, max_len, o->k_type, o->v_type);
+    training = memory_plan_prm(&p->config, &options, &shape);
+    scoring = memory_plan_adapter(&p->config, &shape) + step_scorer_bytes(&p->config, 1, max_len, o->k_type, o->v_type);
     training = larger(training, scoring);
     return o->labels & STEP_LABELS_MC ? larger(training, engine_bytes(p, distill_label_context(o, &p->lengths), 0))
                                       : training;

@@ -5,7 +5,6 @@
 #include "memory_plan.h"
 
 #include <stdio.h>
-#include "pool.h"
 #include "score.h"
 
 #define PROGRAM_BYTES ((size_t)6 << 20) /* code, stacks, and what every reader, writer and stage has of its own */
@@ -52,15 +51,14 @@ size_t memory_plan_adapter(const struct config *config, const struct adapter_sha
 }
 
 /* A trainer with the parameters that it trains, and those that were best on a dev file. */
-static size_t learner_bytes(const struct config *config, const struct exec *exec, const struct adapter_shape *shape,
-                            size_t n_params, const struct train_options *train, const struct backward_options *backward,
-                            int evaluates)
+static size_t learner_bytes(const struct config *config, const struct adapter_shape *shape, size_t n_params,
+                            const struct backward_options *backward, int evaluates)
 {
     struct adapter adapter = {0};
 
     if (shape)
         adapter.shape = *shape;
-    return trainer_bytes(config, shape ? &adapter : NULL, n_params, train, backward, pool_size(exec->pool)) +
+    return trainer_bytes(config, shape ? &adapter : NULL, n_params, backward) +
            n_params * sizeof(float) * (evaluates ? 2 : 1);
 }
 
@@ -73,25 +71,15 @@ static struct backward_options with_records(const struct backward_options *optio
     return backward;
 }
 
-size_t memory_plan_sft(const struct config *config, const struct exec *exec, const struct sft_options *options,
+size_t memory_plan_sft(const struct config *config, const struct sft_options *options,
                        const struct adapter_shape *shape, size_t n_params)
 {
     struct backward_options backward = with_records(&options->backward, options->batch);
 
-    return learner_bytes(config, exec, shape, n_params, &options->train, &backward, options->dev != NULL);
+    return learner_bytes(config, shape, n_params, &backward, options->dev != NULL);
 }
 
-/* Of a reward model that scores texts of so many tokens. */
-static size_t scorer_bytes(const struct config *config, int head, size_t max_tokens, enum dtype k_type,
-                           enum dtype v_type)
-{
-    struct score_options options = {max_tokens, max_tokens < 512 ? max_tokens : 512, k_type, v_type, 0};
-
-    return head ? step_scorer_bytes(config, max_tokens, k_type, v_type)
-                : score_bytes(config, &options) + 2 * max_tokens * sizeof(float);
-}
-
-size_t memory_plan_prm(const struct config *config, const struct exec *exec, const struct prm_options *options,
+size_t memory_plan_prm(const struct config *config, const struct prm_options *options,
                        const struct adapter_shape *shape)
 {
     struct backward_options backward = with_records(&options->backward, options->batch);
@@ -99,16 +87,15 @@ size_t memory_plan_prm(const struct config *config, const struct exec *exec, con
 
     if (!shape->score)
         backward.head_rows = SCORE_LOGIT_ROWS;
-    training = learner_bytes(config, exec, shape, n, &options->train, &backward, options->dev != NULL);
-    scoring = scorer_bytes(config, shape->score, tokens, backward.k_type, backward.v_type);
+    training = learner_bytes(config, shape, n, &backward, options->dev != NULL);
+    scoring = step_scorer_bytes(config, shape->score, tokens, backward.k_type, backward.v_type);
     if (!shape->score) /* the model alone, its scorer beside the trainer */
         return training + scoring;
     return options->dev ? larger(training, memory_plan_adapter(config, shape) + scoring) : training;
 }
 
 /* Everything but the engines. */
-static size_t reinforcing_bytes(const struct memory_plan_grpo *plan, const struct config *config,
-                                const struct exec *exec)
+static size_t reinforcing_bytes(const struct memory_plan_grpo *plan, const struct config *config)
 {
     const struct grpo_options *o = plan->options;
     const struct config *judge = plan->judge ? plan->judge : config;
@@ -117,11 +104,11 @@ static size_t reinforcing_bytes(const struct memory_plan_grpo *plan, const struc
     size_t n = adapter_count(config, plan->policy), samples = o->prompts * (1 + o->resample) * o->group, all;
 
     backward.max_spans = o->group + 1;
-    all = learner_bytes(config, exec, plan->policy, n, &o->train, &backward, plan->dev.max_sequences > 0);
+    all = learner_bytes(config, plan->policy, n, &backward, plan->dev.max_sequences > 0);
     all += plan->tasks + samples * o->max_new * TOKEN_BYTES;
     if (plan->prm)
         all += memory_plan_adapter(judge, plan->prm) +
-               scorer_bytes(judge, plan->prm->score, o->context, backward.k_type, backward.v_type);
+               step_scorer_bytes(judge, plan->prm->score, o->context, backward.k_type, backward.v_type);
     if (o->kl_beta > 0 || (o->mode == GRPO_PURE && o->pure.beta > 0))
         all += score_bytes(config, &reference);
     return all;
@@ -135,7 +122,7 @@ static size_t engine_bytes(const struct config *config, const struct exec *exec,
 size_t memory_plan_grpo(struct memory_plan_grpo *plan, const struct config *config, const struct exec *exec,
                         size_t beside, size_t limit)
 {
-    size_t rest = reinforcing_bytes(plan, config, exec), all;
+    size_t rest = reinforcing_bytes(plan, config), all;
 
     for (;;) {
         struct engine_options *most =

@@ -31,8 +31,19 @@ static size_t pages_of(size_t max_tokens)
     return kv_pages_for(max_tokens) + TEXTS_PER_PASS;
 }
 
-size_t step_scorer_bytes(const struct config *config, size_t max_tokens, enum dtype k_type, enum dtype v_type)
+static struct score_options implicit_options(size_t max_tokens, enum dtype k_type, enum dtype v_type)
 {
+    struct score_options options = {max_tokens, max_tokens < 512 ? max_tokens : 512, k_type, v_type, 0};
+
+    return options;
+}
+
+size_t step_scorer_bytes(const struct config *config, int head, size_t max_tokens, enum dtype k_type, enum dtype v_type)
+{
+    struct score_options options = implicit_options(max_tokens, k_type, v_type);
+
+    if (!head)
+        return score_bytes(config, &options) + 2 * max_tokens * sizeof(float);
     return forward_bytes(config, max_tokens) + pages_of(max_tokens) * kv_page_bytes(config, k_type, v_type);
 }
 
@@ -52,11 +63,10 @@ static enum status create_passes(struct step_scorer *s, const struct model *mode
 static enum status create_implicit(struct step_scorer *s, const struct model *model, const struct exec *exec,
                                    enum dtype k_type, enum dtype v_type, struct diag *diag)
 {
-    size_t n = s->max_tokens;
-    struct score_options options = {.context = n, .chunk = n < 512 ? n : 512, .k_type = k_type, .v_type = v_type};
+    struct score_options options = implicit_options(s->max_tokens, k_type, v_type);
 
-    s->logprobs = arena_array(&s->arena, n, sizeof *s->logprobs);
-    s->reference = arena_array(&s->arena, n, sizeof *s->reference);
+    s->logprobs = arena_array(&s->arena, s->max_tokens, sizeof *s->logprobs);
+    s->reference = arena_array(&s->arena, s->max_tokens, sizeof *s->reference);
     return s->logprobs && s->reference ? score_create(&s->scorer, model, exec, &options, diag)
                                        : diag_fail(diag, STATUS_MEMORY, "step scores: out of memory");
 }

@@ -35,10 +35,8 @@ static size_t adapter_tensors(const struct adapter *adapter, struct optim_tensor
 }
 
 size_t trainer_bytes(const struct config *config, const struct adapter *adapter, size_t n_params,
-                     const struct train_options *options, const struct backward_options *backward, int n_threads)
+                     const struct backward_options *backward)
 {
-    (void)options;
-    (void)n_threads;
     return 3 * n_params * sizeof(float) + (adapter ? adapter_copy_bytes(config, &adapter->shape) : 0) +
            backward_bytes(config, backward, adapter ? adapter->shape.rank : 0);
 }

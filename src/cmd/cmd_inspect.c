@@ -132,10 +132,10 @@ static void plan_training(const struct planning *p)
     snprintf(what, sizeof what, "LoRA of rank %d on all matrices, %.2fM parameters; records of %zu tokens", TRAIN_RANK,
              (double)n / 1e6, max_len);
     sft.backward = backward_of(p, max_len, BACKWARD_HEAD_ROWS);
-    plan_line(p, "sft", memory_plan_sft(p->config, p->exec, &sft, &shape, n), what);
+    plan_line(p, "sft", memory_plan_sft(p->config, &sft, &shape, n), what);
     shape.score = 1;
     prm.backward = backward_of(p, max_len, 1);
-    plan_line(p, "prm", memory_plan_prm(p->config, p->exec, &prm, &shape), "the same, with a score head");
+    plan_line(p, "prm", memory_plan_prm(p->config, &prm, &shape), "the same, with a score head");
 }
 
 static void plan_grpo(const struct planning *p)

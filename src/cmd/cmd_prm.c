@@ -172,7 +172,7 @@ static int read_options(struct prm_command *c)
 static int plan_memory(const struct prm_command *c)
 {
     struct memory_plan plan =
-        load_plan(&c->load, memory_plan_prm(&c->load.model->config, &c->load.exec, &c->options, &c->adapter->shape));
+        load_plan(&c->load, memory_plan_prm(&c->load.model->config, &c->options, &c->adapter->shape));
     char what[64];
 
     snprintf(what, sizeof what, "%zu parameters in training; ", c->adapter->n_params);

@@ -143,7 +143,9 @@ static int prepare(struct score_command *c)
     if (!c->load.quiet)
         fprintf(stderr, "score: weights %.1f MB + cache and work of %zu tokens %.1f MB\n",
                 (double)c->load.model->weight_bytes / 1048576.0, tokens,
-                (double)step_scorer_bytes(&c->load.model->config, tokens, c->load.k_type, c->load.v_type) / 1048576.0);
+                (double)step_scorer_bytes(&c->load.model->config, c->prm->score_weight != NULL, tokens, c->load.k_type,
+                                          c->load.v_type) /
+                    1048576.0);
     return step_scorer_create(&o->scorer, c->load.model, c->prm, beta, &c->load.exec, tokens, c->load.k_type,
                               c->load.v_type, &diag)
                ? cmd_fail(&diag)

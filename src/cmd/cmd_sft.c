@@ -154,7 +154,7 @@ static struct memory_plan plan_of(const struct sft_command *c)
 {
     const struct adapter *a = c->adapter;
 
-    return load_plan(&c->load, memory_plan_sft(&c->load.model->config, &c->load.exec, &c->options, a ? &a->shape : NULL,
+    return load_plan(&c->load, memory_plan_sft(&c->load.model->config, &c->options, a ? &a->shape : NULL,
                                                a ? a->n_params : c->full->n_params));
 }
 
