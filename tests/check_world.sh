@@ -49,7 +49,8 @@ $world documents count=100 seed=1 single=0 debate=90 critique=10 drill=0 right=5
 sed 's/.*"segments":\[{"text":"//; s/","weight":[0-9.]*},{"text":"//g; s/","weight":1}]}$//' "$dir/weighted" | cmp -s - "$dir/plain" ||
     fail "right=50: other texts"
 grep -q '{"text":"\\n\\n[A-Z][^"]*#### [0-9]*","weight":0.50}' "$dir/weighted" || fail "right=50: no solution with half the weight"
-for arguments in "" "stories" "questions split=exam" "questions count=0" "documents depths=0,0" "text single=x" "documents right=101"; do
+for arguments in "" "stories" "questions split=exam" "questions count=0" "documents depths=0,0" "text single=x" "documents right=101" \
+    "documents single=0 debate=0 critique=0 drill=0"; do
     $world $arguments >/dev/null 2>"$dir/err"
     [ $? -eq 2 ] || fail "'$arguments': expected exit code 2"
     [ "$(wc -l <"$dir/err")" -eq 1 ] || fail "'$arguments': expected one line"

@@ -78,10 +78,12 @@ void seen_free(struct seen *seen)
     memset(seen, 0, sizeof *seen);
 }
 
+#define MOST_TRIES 100000 /* a split has a sixteenth of all stories or more */
+
 int document_story(struct story *story, struct draw *draw, enum split split, const struct depths *depths,
                    struct seen *seen)
 {
-    for (;;) {
+    for (long tries = 0; tries < MOST_TRIES; tries++) {
         uint64_t hash;
         int added;
 
@@ -91,8 +93,9 @@ int document_story(struct story *story, struct draw *draw, enum split split, con
             continue;
         added = seen ? seen_add(seen, hash) : 1;
         if (added)
-            return added > 0;
+            return added;
     }
+    return 0;
 }
 
 /* ---- Records ---- */

@@ -37,7 +37,8 @@ const char *split_name(enum split split);
 /* The usual mix of depths: 2 to 5 steps, or 6 in the deeper test. */
 void split_depths(struct depths *depths, enum split split);
 
-/* Draws the story of item `item` of a split: one that belongs to it and, where seen is given, was not drawn before. */
+/* Draws the story of item `item` of a split: one that belongs to it and, where seen is given, was not drawn before. 0:
+ * after very many tries there was none; -1: out of memory. */
 int document_story(struct story *story, struct draw *draw, enum split split, const struct depths *depths,
                    struct seen *seen);
 

@@ -134,6 +134,7 @@ static int write_questions(const struct options *o)
     struct seen seen = {0};
     struct buffer line = {0};
     struct depths depths = o->depths;
+    char problem[96] = "cannot write the questions";
     int ok = 1;
     long i;
 
@@ -147,6 +148,10 @@ static int write_questions(const struct options *o)
         snprintf(id, sizeof id, "%s-%ld-%ld", split_name(o->split), o->seed, i);
         buffer_clear(&line);
         ok = document_story(&story, &draw, o->split, &depths, &seen);
+        if (!ok)
+            snprintf(problem, sizeof problem, "no further question of this split and depth after %ld of %ld", i,
+                     o->count);
+        ok = ok > 0;
         if (ok) {
             document_question(&line, &story, &draw, id);
             ok = put_line(&line);
@@ -154,7 +159,7 @@ static int write_questions(const struct options *o)
     }
     seen_free(&seen);
     buffer_free(&line);
-    return ok ? 0 : fail("cannot write the questions");
+    return ok ? 0 : fail(problem);
 }
 
 static enum status put_document(struct buffer *out, const struct options *o, long i, int file, struct arena *arena,
@@ -253,7 +258,7 @@ static int write_turns(const struct options *o)
 int main(int argc, char **argv)
 {
     struct options o = {SPLIT_TRAIN, 1000, 0, 0, 1, {60, 30, 2, 8}, {{15, 30, 30, 15, 10}}, 0, NULL, NULL};
-    int i, code;
+    int i, code, shares = 0;
 
     for (i = 2; i < argc; i++)
         if (!read_option(&o, argv[i])) {
@@ -264,6 +269,12 @@ int main(int argc, char **argv)
                     argv[i]);
             return 2;
         }
+    for (i = 0; i < KIND_COUNT; i++)
+        shares += o.shares[i];
+    if (shares == 0) {
+        fputs("world: expected a share above 0 of a kind, found none\n", stderr);
+        return 2;
+    }
     if (argc > 1 && strcmp(argv[1], "questions") == 0) {
         code = write_questions(&o);
     } else if (argc > 1 && strcmp(argv[1], "documents") == 0) {
