@@ -100,6 +100,17 @@ entropy() {
     awk -F, 'NR == 1 { for (i = 1; i <= NF; i++) if ($i == "entropy") n = i } NR == 2 { print $n }' "$dir/$1/rl/metrics.csv"
 }
 expect 'a temperature of reinforcement' '[ $code -eq 0 ] && awk "BEGIN { exit !($(entropy cool) < $(entropy whole) / 2) }"'
+for copy in 1 2 3; do cat "$dir/q.jsonl"; done >"$dir/thrice.jsonl"
+(distill thrice -f "$dir/thrice.jsonl" --rows base --vote 1 -q >"$dir/out" 2>"$dir/err")
+code=$?
+questions() { sed 's/.*"question":\("[^"]*"\).*/\1/' "$dir/thrice/questions/$1.jsonl" | sort -u; }
+expect 'a question that is there three times is in one part' '[ $code -eq 0 ] && [ "$(questions train | wc -l)" -gt 0 ] && [ "$(questions test | wc -l)" -gt 0 ] &&
+    [ "$( (questions train; questions dev; questions test) | sort | uniq -d | wc -l)" -eq 0 ]'
+mkdir -p "$dir/foreign"
+echo mine >"$dir/foreign/summary.txt"
+(distill foreign >"$dir/out" 2>"$dir/err")
+code=$?
+expect 'a folder of something else' 'refused 1 "foreign/summary.txt" "expected an empty folder" && [ "$(cat "$dir/foreign/summary.txt")" = mine ]'
 (distill small --mem-limit 600K >"$dir/out" 2>"$dir/err")
 code=$?
 expect 'a memory limit' 'refused 1 "more than the limit"'

@@ -286,6 +286,30 @@ static enum status loop(struct distill *d, struct diag *diag)
     return status ? status : each_row(d, "eval-", ROW_SELF_DEBATE, ROW_DA_PAD, distill_evaluate, diag);
 }
 
+/* What a run would overwrite is not there before it; debates may be. */
+static enum status check_foreign(struct distill *d, struct diag *diag)
+{
+    static const char *const names[] = {"questions", "traces", "eval", "summary.txt", "summary.md", "summary.json"};
+
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        const char *path = distill_path(d, "%s", names[i]);
+
+        if (!path)
+            return distill_no_memory(diag);
+        if (file_exists(path))
+            return diag_fail(diag, STATUS_RANGE, "%s: expected an empty folder or a run, found this without stages/",
+                             path);
+    }
+    return STATUS_OK;
+}
+
+static enum status make_folder(struct distill *d, const char *name, struct diag *diag)
+{
+    const char *path = distill_path(d, "%s", name);
+
+    return path ? file_make_folder(path, diag) : distill_no_memory(diag);
+}
+
 /* A run goes on with the settings it was begun with. */
 static enum status check_config(struct distill *d, struct diag *diag)
 {
@@ -296,8 +320,12 @@ static enum status check_config(struct distill *d, struct diag *diag)
 
     if (!path)
         return distill_no_memory(diag);
-    if (!file_exists(path))
-        return file_save(path, ours, n_ours, diag);
+    if (!file_exists(path)) {
+        status = check_foreign(d, diag);
+        if (!status)
+            status = make_folder(d, "stages", diag);
+        return status ? status : file_save(path, ours, n_ours, diag);
+    }
     status = file_read(&text, path, (size_t)1 << 20, diag);
     found = text.data;
     n_found = text.length;
@@ -309,19 +337,6 @@ static enum status check_config(struct distill *d, struct diag *diag)
     return status;
 }
 
-static enum status make_folders(struct distill *d, struct diag *diag)
-{
-    static const char *const names[] = {"stages", "questions", "traces", "eval"};
-    enum status status = STATUS_OK;
-
-    for (size_t i = 0; i < sizeof names / sizeof *names && !status; i++) {
-        const char *path = distill_path(d, "%s", names[i]);
-
-        status = path ? file_make_folder(path, diag) : distill_no_memory(diag);
-    }
-    return status ? status : check_config(d, diag);
-}
-
 enum status distill_run(const struct distill_options *options, const struct exec *exec, struct buffer *text,
                         struct diag *diag)
 {
@@ -329,7 +344,13 @@ enum status distill_run(const struct distill_options *options, const struct exec
     enum status status;
 
     arena_init(&d.arena, "distill", 0);
-    status = make_folders(&d, diag);
+    status = check_config(&d, diag);
+    if (!status)
+        status = make_folder(&d, "questions", diag);
+    if (!status)
+        status = make_folder(&d, "traces", diag);
+    if (!status)
+        status = make_folder(&d, "eval", diag);
     if (!status)
         status = loop(&d, diag);
     model_free(d.model);

@@ -1,6 +1,7 @@
 /* distill_data.c - the stages that make data: the split of the questions, the debate, samples at its cost, traces. */
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "debate.h"
@@ -17,21 +18,65 @@ struct split {
     struct file_writer train, dev, test; /* {0}: of no file */
     uint64_t n, n_dev, n_test;           /* records; of them for dev and test, when no file is given for these */
     uint64_t written[3];
+    uint64_t *questions; /* [n]: hash of each record's question, its upper half, over the record's number; ascending */
     struct buffer line;
 };
 
-static enum status count_records(const char *path, const struct distill_options *o, uint64_t *n, struct diag *diag)
+#define RECORD_NUMBER 0xFFFFFFFFu /* the lower half of an entry of split.questions */
+
+static enum status note_question(struct split *s, const struct record *record, struct diag *diag)
 {
-    struct record_options options = {.skip_bad = o->skip_bad};
+    uint64_t hash = rng_hash(json_string(record->json, "question", record->id));
+
+    if ((s->n & (s->n - 1)) == 0) { /* room for a power of two */
+        uint64_t *grown = memory_grow(s->questions, (s->n ? 2 * s->n : 1) * sizeof *grown);
+
+        if (!grown)
+            return distill_no_memory(diag);
+        s->questions = grown;
+    }
+    s->questions[s->n] = (hash & ~(uint64_t)RECORD_NUMBER) | (s->n & RECORD_NUMBER);
+    s->n++;
+    return STATUS_OK;
+}
+
+static int ascending(const void *a, const void *b)
+{
+    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+    return (x > y) - (x < y);
+}
+
+static enum status count_records(struct split *s, struct diag *diag)
+{
+    struct record_options options = {.skip_bad = s->d->options->skip_bad};
     struct record_reader reader;
     const struct record *record;
-    enum status status = record_open(&reader, path, &options, diag);
+    enum status status = record_open(&reader, s->d->options->questions, &options, diag);
 
     while (!status && !(status = record_next(&reader, &record, diag)) && record)
-        ;
-    *n = reader.n_records;
+        status = note_question(s, record, diag);
     record_close(&reader);
+    if (!status && s->n)
+        qsort(s->questions, s->n, sizeof *s->questions, ascending);
     return status;
+}
+
+/* The number of the first record with this question. */
+static uint64_t first_of(const struct split *s, const struct record *record)
+{
+    uint64_t hash = rng_hash(json_string(record->json, "question", record->id)) & ~(uint64_t)RECORD_NUMBER;
+    size_t low = 0, high = s->n;
+
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+
+        if (s->questions[middle] < hash)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return s->questions[low] & RECORD_NUMBER;
 }
 
 /* The record as it stood, with the id by which all later records know it. */
@@ -55,10 +100,11 @@ static enum status put_record(struct buffer *line, struct file_writer *out, cons
     return line->failed ? distill_no_memory(diag) : file_write(out, line->data, line->length, diag);
 }
 
-/* Record i goes where a permutation of all records puts it: the first places are dev's, the next test's. */
-static struct file_writer *place_of(struct split *s, uint64_t i)
+/* A record goes where a permutation of all records puts the first one with its question: the first places are dev's,
+ * the next test's. So a question that is there twice is in one part. */
+static struct file_writer *place_of(struct split *s, const struct record *record)
 {
-    uint64_t place = rng_permute(s->d->options->sampling.seed, RNG_SELECT, 0, i, s->n);
+    uint64_t place = rng_permute(s->d->options->sampling.seed, RNG_SELECT, 0, first_of(s, record), s->n);
 
     if (place < s->n_dev) {
         s->written[1]++;
@@ -77,11 +123,10 @@ static enum status split_records(struct split *s, struct diag *diag)
     struct record_options options = {.skip_bad = s->d->options->skip_bad};
     struct record_reader reader;
     const struct record *record;
-    uint64_t i = 0;
     enum status status = record_open(&reader, s->d->options->questions, &options, diag);
 
     while (!status && !(status = record_next(&reader, &record, diag)) && record)
-        status = put_record(&s->line, place_of(s, i++), record, diag);
+        status = put_record(&s->line, place_of(s, record), record, diag);
     record_close(&reader);
     return status;
 }
@@ -130,7 +175,7 @@ static enum status open_part(struct split *s, struct file_writer *out, const cha
 static enum status size_parts(struct split *s, struct diag *diag)
 {
     const struct distill_options *o = s->d->options;
-    enum status status = count_records(o->questions, o, &s->n, diag);
+    enum status status = count_records(s, diag);
 
     if (status)
         return status;
@@ -185,6 +230,7 @@ enum status distill_split(struct distill *d, enum distill_row row, struct buffer
     buffer_format(result, ",\"train\":%llu,\"dev\":%llu,\"test\":%llu", (unsigned long long)s.written[0],
                   (unsigned long long)s.written[1], (unsigned long long)s.written[2]);
     buffer_free(&s.line);
+    memory_free(s.questions);
     return status;
 }
 

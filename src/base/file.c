@@ -185,8 +185,9 @@ enum status file_make_folder(const char *path, struct diag *diag)
         char kept = p[0] == '/' ? '/' : 0;
         if (kept)
             *p = 0;
-        if (mkdir(copy, 0777) != 0 && !file_is_folder(copy))
-            error = errno;
+        int failed = mkdir(copy, 0777) != 0 ? errno : 0;
+        if (failed && !file_is_folder(copy))
+            error = failed;
         if (kept)
             *p = kept;
     }
