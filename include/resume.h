@@ -3,8 +3,8 @@
  *   output    q1 q2 q3 <torn line: cut by file_stream_open>
  *   input     q1 q2 q3 q4 ...      the first three are passed over, each compared by its id
  *
- * A record of another question than the one that is due means that the output belongs to other input: an error, before
- * anything is appended. */
+ * A record of another question than the one that is due means that the output belongs to other input, one of another
+ * model that it is another run's: errors, before anything is appended. */
 #ifndef ARKLET_RESUME_H
 #define ARKLET_RESUME_H
 
@@ -16,7 +16,8 @@
 struct resume {
     struct file_lines lines;
     struct arena arena;
-    uint64_t n; /* records passed over */
+    uint64_t n;        /* records passed over */
+    const char *model; /* set after resume_open: what their "model" must be, where they have one; NULL: anything */
     int open;
 };
 

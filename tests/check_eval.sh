@@ -37,6 +37,18 @@ expect 'the same bytes on three threads, one at a time, in the scalar tier' 'sil
 for i in 1 2 3; do ask "$dir/s$i" --process --shard $i/3; done
 cat "$dir/s1" "$dir/s2" "$dir/s3" >"$dir/shards"
 expect 'shards concatenate to the whole' '[ -s "$dir/s2" ] && cmp -s "$dir/shards" "$dir/e.jsonl"'
+# A run goes on with its own model alone, whatever its path.
+"$arklet" init -q fixtures/models/qwen3/config.json "$dir/other.gguf" --tokenizer $model --seed 5 >"$dir/out" 2>"$dir/err"
+for command in eval 'debate --agents 2 --rounds 1'; do
+    rm -f "$dir/mixed.jsonl"
+    head -n 2 "$dir/q.jsonl" >"$dir/half.jsonl"
+    run $command -m $model -f "$dir/half.jsonl" -o "$dir/mixed.jsonl" --max-new 4 -q
+    cp "$dir/mixed.jsonl" "$dir/half"
+    run $command -m "$dir/other.gguf" -f "$dir/q.jsonl" -o "$dir/mixed.jsonl" --max-new 4 -q
+    expect "another model does not go on: $command" 'refused 1 "mixed.jsonl:1: expected a record of the model" "found one of" && cmp -s "$dir/half" "$dir/mixed.jsonl"'
+    run $command -m "$PWD/$model" -f "$dir/q.jsonl" -o "$dir/mixed.jsonl" --max-new 4 -q
+    expect "the same one does: $command" '[ $code -eq 0 ] && [ "$(lines "$dir/mixed.jsonl")" -eq 4 ]'
+done
 for shard in -18446744073709551615/2 ' +1/2' 1/500000 0/2 3/2 1/2/2 1 /2; do
     bad=
     for command in eval debate score; do

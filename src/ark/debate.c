@@ -535,6 +535,7 @@ enum status debate_run(const struct debate_options *options, struct question_rea
     enum status status = STATUS_OK;
 
     memset(summary, 0, sizeof *summary);
+    resume->model = options->model_name;
     if (options->progress && options->progress->sink)
         d.total = question_count(questions);
     arena_init(&d.arena, "debate", 0);

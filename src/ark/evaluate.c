@@ -328,6 +328,7 @@ enum status evaluate_run(const struct evaluate_options *options, struct question
     size_t i;
 
     memset(summary, 0, sizeof *summary);
+    resume->model = options->model_name;
     if (options->progress && options->progress->sink)
         e.total = question_count(questions);
     arena_init(&e.arena, "eval", 0);

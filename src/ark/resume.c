@@ -17,6 +17,26 @@ enum status resume_open(struct resume *r, const struct file_stream *out, struct 
     return status;
 }
 
+/* Behind the last slash: a model without a name of its own goes by its path, which may be spelled in several ways. */
+static const char *last_part(const char *name)
+{
+    const char *slash = strrchr(name, '/');
+
+    return slash && slash[1] ? slash + 1 : name;
+}
+
+static enum status check_model(const struct resume *r, const struct json *record, struct diag *diag)
+{
+    const char *found = json_string(record, "model", NULL);
+
+    if (!r->model || !found || strcmp(last_part(found), last_part(r->model)) == 0)
+        return STATUS_OK;
+    return diag_fail(diag, STATUS_FORMAT,
+                     "%s:%llu: expected a record of the model \"%.100s\", found one of \"%.100s\": another -o begins "
+                     "anew",
+                     r->lines.path, (unsigned long long)r->lines.number, r->model, found);
+}
+
 enum status resume_next(struct resume *r, const char *id, int *held, struct diag *diag)
 {
     const struct json *record, *found;
@@ -41,6 +61,8 @@ enum status resume_next(struct resume *r, const char *id, int *held, struct diag
                       "%s:%llu: expected the record of \"%.100s\", found %s%.100s: the file belongs to other input",
                       r->lines.path, (unsigned long long)r->lines.number, id, found && found->text ? "" : "no id",
                       found && found->text ? found->text : "");
+    if (!status)
+        status = check_model(r, record, diag);
     arena_release(&r->arena, mark);
     r->n += !status;
     *held = !status;
