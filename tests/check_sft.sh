@@ -64,6 +64,10 @@ expect 'says what it was taught' '[ "$(cat "$dir/out")" = " 12 - 5 = 7. The answ
 run run -m $models/qwen2/model.gguf --lora "$dir/heart/adapter.gguf" -p 'Ann has 12 apples and gives 5 to Ben.' -n 40 --temp 0 -q
 expect 'from the GGUF too' '[ "$(cat "$dir/out")" = " 12 - 5 = 7. The answer is 7." ]'
 
+# ---- Complete runs ----
+run sft -m $models/qwen2/model.gguf -f "$dir/one.jsonl" -o "$dir/heart" --epochs 100 --batch 1 --lr 1e-2 --rank 4 --resume
+expect 'a complete run says so' '[ $code -eq 0 ] && [ "$(cat "$dir/out")" = "steps 100" ] && grep -q "was complete" "$dir/err"'
+
 # ---- A checkpoint of another run ----
 again() { run sft -m $models/qwen3/model.gguf -f "$dir/data.jsonl" --dev "$dir/data.jsonl" --eval-every 7 -o "$dir/whole" \
     --chat-template chatml --batch 2 --epochs 24 --save-every 2 --lr 5e-3 --weight-decay 0.01 --rank 2 --lora-dropout 0.2 -t 2 -q --resume "$@"; }

@@ -429,9 +429,11 @@ static int open_dev_engine(struct grpo_command *c, const struct engine_options *
                : -1;
 }
 
-static void print_summary(const struct grpo_result *r)
+static void print_summary(const struct args *args, const struct grpo_result *r)
 {
-    printf("steps %llu\nreward %.6f\naccuracy %.4f\n", (unsigned long long)r->steps, r->reward, r->accuracy);
+    if (!train_print_steps(args, r->steps, r->engine.requests > 0))
+        return;
+    printf("reward %.6f\naccuracy %.4f\n", r->reward, r->accuracy);
     if (!isnan(r->best))
         printf("dev_accuracy %.4f\nbest_step %llu\n", r->best, (unsigned long long)r->best_step);
     printf("samples_per_second %.4g\nrollout_seconds %.2f\nscore_seconds %.2f\ntrain_seconds %.2f\n",
@@ -454,7 +456,7 @@ static int reinforce(struct grpo_command *c)
         status = adapter_save(c->policy, c->load.model, c->options.run.output, &diag);
     if (status)
         return cmd_fail(&diag);
-    print_summary(&result);
+    print_summary(&c->args, &result);
     return 0;
 }
 

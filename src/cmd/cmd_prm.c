@@ -269,7 +269,9 @@ static int train(struct prm_command *c)
         status = implicit_save(c->options.run.output, args_float(&c->args, "beta"), &diag);
     if (status)
         return cmd_fail(&diag);
-    printf("steps %llu\nloss %.6f\naccuracy %.4f\n", (unsigned long long)result.steps, result.loss, result.accuracy);
+    if (!train_print_steps(&c->args, result.steps, result.records > 0))
+        return c->options.dev ? measure(c) : 0;
+    printf("loss %.6f\naccuracy %.4f\n", result.loss, result.accuracy);
     if (!isnan(result.dev_loss))
         printf("dev_loss %.6f\nbest_step %llu\n", result.dev_loss, (unsigned long long)result.best_step);
     printf("records %llu\ntruncated %llu\ntokens %llu\n", (unsigned long long)result.records,

@@ -202,7 +202,9 @@ static void print_summary(const struct sft_command *c, const struct sft_result *
 {
     const struct backward_times *t = &r->times;
 
-    printf("steps %llu\nloss %.6f\n", (unsigned long long)r->steps, r->loss);
+    if (!train_print_steps(&c->args, r->steps, r->records > 0))
+        return;
+    printf("loss %.6f\n", r->loss);
     if (!isnan(r->dev_loss))
         printf("dev_loss %.6f\nbest_step %llu\n", r->dev_loss, (unsigned long long)r->best_step);
     printf("records %llu\ntruncated %llu\ntokens %llu\n", (unsigned long long)r->records,

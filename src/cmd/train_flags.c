@@ -261,6 +261,14 @@ static enum status write_config(const struct args *args, const char *folder, str
     return status;
 }
 
+int train_print_steps(const struct args *args, uint64_t steps, int worked)
+{
+    printf("steps %llu\n", (unsigned long long)steps);
+    if (!worked && !args_flag(args, "quiet"))
+        fprintf(stderr, "arklet %s: the run was complete: nothing was left to do\n", args->spec->command);
+    return worked;
+}
+
 int train_folder(const struct args *args, const char *folder)
 {
     struct buffer path = {0};

@@ -26,6 +26,9 @@ int train_run_flags(struct train_run_options *run, const struct args *args, stru
 int train_format(struct example_format *format, struct chat_template *chat, const struct load *load,
                  const struct args *args);
 
+/* Prints the steps; 0, and a note, when a resumed run was complete already, so that there is nothing else to tell. */
+int train_print_steps(const struct args *args, uint64_t steps, int worked);
+
 /* The effective configuration into <folder>/config.txt, after making the folder and its checkpoint/. */
 int train_folder(const struct args *args, const char *folder);
 /* The lines of the configuration that must agree to resume: all but those that do not change the result (threads,
