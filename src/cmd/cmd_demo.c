@@ -96,12 +96,13 @@ static void put_commands(struct buffer *out, const struct distill_options *o, co
                       program, o->student, o->folder, next->row, o->folder, next->chat ? " --chat" : "");
     if (next->prm)
         buffer_format(out,
-                      "  Score a wrong solution step by step (-1 wrong .. 1 right):\n"
+                      "  Score a wrong solution, a number a step from -1, wrong, to 1, right (so small a reward model is easily\n"
+                      "  deceived: mind which step scores least):\n"
                       "    %s score -m %s --prm %s/prm -f %s/try/wrong.jsonl -o -%s -q\n",
                       program, o->student, o->folder, o->folder, o->plain ? " --plain" : "");
     buffer_format(
         out,
-        "  The same with your own models (GGUF) and GSM8K:\n"
+        "  The same with your own models (GGUF) and GSM8K (hours or days: README.md tells how many):\n"
         "    %s distill -m small.gguf --teacher large.gguf -f gsm8k_train.jsonl --test gsm8k_test.jsonl -o run\n",
         program);
 }
