@@ -200,6 +200,8 @@ score "$dir/x.jsonl" -f "$dir/q.jsonl"
 expect 'records without steps' 'refused 1 q.jsonl:1'
 run score -m $model --prm "$dir/student" -f "$dir/steps.jsonl" -o "$dir/x.jsonl" -q
 expect 'a plain adapter' 'refused 1 "score head"'
+score "$dir/y.jsonl" -f "$dir/steps.jsonl" --mem-limit 6M
+expect 'score within a memory limit' 'refused 1 "are needed, 6.0 are allowed" && [ ! -e "$dir/y.jsonl" ]'
 score "$dir/cut.jsonl" -f "$dir/steps.jsonl" --max-len 14
 expect 'steps beyond the limit have no score' '[ $code -eq 0 ] && grep -q "longer than 14 tokens" "$dir/err" && grep -q "null\]}$" "$dir/cut.jsonl" && has "^cut "'
 exit $failed

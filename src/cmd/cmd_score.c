@@ -7,6 +7,7 @@
 #include "file.h"
 #include "json.h"
 #include "load.h"
+#include "memory_plan.h"
 #include "record_flags.h"
 #include "solutions.h"
 #include "summary_file.h"
@@ -123,6 +124,8 @@ static int prepare(struct score_command *c)
     struct solutions_options *o = &c->options;
     size_t tokens;
     double beta;
+    struct memory_plan plan;
+    char what[64];
     struct diag diag;
     int code = record_flags(&c->records, &c->args);
 
@@ -140,12 +143,13 @@ static int prepare(struct score_command *c)
     o->progress = &c->progress;
     o->stop = terminal_interrupted;
     tokens = o->format.max_len > 1024 ? o->format.max_len : 1024;
-    if (!c->load.quiet)
-        fprintf(stderr, "score: weights %.1f MB + cache and work of %zu tokens %.1f MB\n",
-                (double)c->load.model->weight_bytes / 1048576.0, tokens,
-                (double)step_scorer_bytes(&c->load.model->config, c->prm->score_weight != NULL, tokens, c->load.k_type,
-                                          c->load.v_type) /
-                    1048576.0);
+    plan = load_plan(&c->load, memory_plan_adapter(&c->load.model->config, &c->prm->shape) +
+                                   step_scorer_bytes(&c->load.model->config, c->prm->score_weight != NULL, tokens,
+                                                     c->load.k_type, c->load.v_type));
+    snprintf(what, sizeof what, "%zu tokens at once; ", tokens);
+    code = load_check_plan(&c->load, "score", what, &plan, "a smaller --max-len or model would fit");
+    if (code >= 0)
+        return code;
     return step_scorer_create(&o->scorer, c->load.model, c->prm, beta, &c->load.exec, tokens, c->load.k_type,
                               c->load.v_type, &diag)
                ? cmd_fail(&diag)
