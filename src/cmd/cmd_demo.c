@@ -95,11 +95,12 @@ static void put_commands(struct buffer *out, const struct distill_options *o, co
                       "    %s run -m %s --lora %s/%s -f %s/try/question.txt --temp 0%s\n",
                       program, o->student, o->folder, next->row, o->folder, next->chat ? " --chat" : "");
     if (next->prm)
-        buffer_format(out,
-                      "  Score a wrong solution, a number a step from -1, wrong, to 1, right (so small a reward model is easily\n"
-                      "  deceived: mind which step scores least):\n"
-                      "    %s score -m %s --prm %s/prm -f %s/try/wrong.jsonl -o -%s -q\n",
-                      program, o->student, o->folder, o->folder, o->plain ? " --plain" : "");
+        buffer_format(
+            out,
+            "  Score a wrong solution, a number a step from -1, wrong, to 1, right (so small a reward model is easily\n"
+            "  deceived: mind which step scores least):\n"
+            "    %s score -m %s --prm %s/prm -f %s/try/wrong.jsonl -o -%s -q\n",
+            program, o->student, o->folder, o->folder, o->plain ? " --plain" : "");
     buffer_format(
         out,
         "  The same with your own models (GGUF) and GSM8K (hours or days: README.md tells how many):\n"
