@@ -37,7 +37,11 @@ expect 'the same bytes on three threads, one at a time, in the scalar tier' 'sil
 for i in 1 2 3; do ask "$dir/s$i" --process --shard $i/3; done
 cat "$dir/s1" "$dir/s2" "$dir/s3" >"$dir/shards"
 expect 'shards concatenate to the whole' '[ -s "$dir/s2" ] && cmp -s "$dir/shards" "$dir/e.jsonl"'
-# A run goes on with its own model alone, whatever its path.
+# A run goes on with its own model and flags alone, whatever its model's path.
+for flags in '--temp 0.5' "--lora fixtures/adapters/qwen3" '--max-new 9'; do
+    ask "$dir/s1" --process --shard 1/3 $flags
+    expect "not with $flags" 'refused 1 "s1: was made with " "another -o begins anew"'
+done
 "$arklet" init -q fixtures/models/qwen3/config.json "$dir/other.gguf" --tokenizer $model --seed 5 >"$dir/out" 2>"$dir/err"
 for command in eval 'debate --agents 2 --rounds 1'; do
     rm -f "$dir/mixed.jsonl"
@@ -45,7 +49,7 @@ for command in eval 'debate --agents 2 --rounds 1'; do
     run $command -m $model -f "$dir/half.jsonl" -o "$dir/mixed.jsonl" --max-new 4 -q
     cp "$dir/mixed.jsonl" "$dir/half"
     run $command -m "$dir/other.gguf" -f "$dir/q.jsonl" -o "$dir/mixed.jsonl" --max-new 4 -q
-    expect "another model does not go on: $command" 'refused 1 "mixed.jsonl:1: expected a record of the model" "found one of" && cmp -s "$dir/half" "$dir/mixed.jsonl"'
+    expect "another model does not go on: $command" 'refused 1 "mixed.jsonl" "was made with model\|expected a record of the model" && cmp -s "$dir/half" "$dir/mixed.jsonl"'
     run $command -m "$PWD/$model" -f "$dir/q.jsonl" -o "$dir/mixed.jsonl" --max-new 4 -q
     expect "the same one does: $command" '[ $code -eq 0 ] && [ "$(lines "$dir/mixed.jsonl")" -eq 4 ]'
 done

@@ -194,7 +194,9 @@ static int run_questions(struct eval_command *c)
 
     if (status)
         return cmd_fail(&diag);
-    status = file_stream_open(&out, path, 1, &diag);
+    status = summary_check(path, &c->args, &diag);
+    if (!status)
+        status = file_stream_open(&out, path, 1, &diag);
     if (!status) {
         status = resume_open(&resume, &out, &diag);
         terminal_progress(&c->progress, c->load.quiet);

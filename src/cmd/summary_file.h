@@ -11,4 +11,8 @@ int summary_possible(const char *records);
 enum status summary_write(const char *records, const struct buffer *members, const struct args *args,
                           struct diag *diag);
 
+/* Before records are added: were those that are there, by the summary beside them, made by the same model and flags?
+ * STATUS_RANGE names the first difference. Without a summary there is nothing to tell it by. */
+enum status summary_check(const char *records, const struct args *args, struct diag *diag);
+
 #endif
