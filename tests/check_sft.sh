@@ -56,6 +56,17 @@ for round in $(seq 1 "${rounds:-4}"); do
     expect "killed or interrupted, and resumed, round $round" '[ $code -eq 0 ] && [ $kills -gt 0 ] && same_run killed$round'
 done
 
+# ---- Interrupted: what is half-trained does not stand under the name of a result ----
+"$arklet" sft -m $models/qwen3/model.gguf -f "$dir/data.jsonl" -o "$dir/cut" --chat-template chatml --batch 2 --epochs 100000 -t 1 -q \
+    >"$dir/out" 2>"$dir/err" &
+pid=$!
+tries=0
+while [ $((tries += 1)) -le 300 ] && [ "$(wc -l 2>/dev/null <"$dir/cut/metrics.csv" || echo 0)" -lt 3 ]; do sleep 0.1; done
+kill -INT $pid
+wait $pid
+code=$?
+expect 'an interrupted run' '[ $code -eq 130 ] && grep -q "resume goes on" "$dir/err" && [ -s "$dir/cut/checkpoint/state.bin" ] && [ ! -e "$dir/cut/adapter.gguf" ]'
+
 # ---- One transcript by heart ----
 echo '{"prompt": "Ann has 12 apples and gives 5 to Ben.", "completion": " 12 - 5 = 7. The answer is 7."}' >"$dir/one.jsonl"
 run sft -m $models/qwen2/model.gguf -f "$dir/one.jsonl" -o "$dir/heart" --epochs 100 --batch 1 --lr 1e-2 --rank 4 -q
