@@ -74,10 +74,16 @@ struct reward_pad {
     double wrong_below; /* 0; where wrong steps are rare a PRM's scores seldom are: see fitted_f1 in step_metrics.h */
 };
 
+/* Are step rewards part of the reward under this rule? */
+int reward_uses_steps(enum reward_credit credit);
+/* Step rewards r [K] of a sample by the rule, softmin's or the scores themselves; returns their sum. */
+double reward_steps(double *r, const struct reward_pad *options, const struct reward_sample *sample);
 /* advantages[i] has room for samples[i].n_tokens. scratch [sum of all K]. */
 void reward_pad(double *const *advantages, const struct reward_pad *options, const struct reward_sample *samples,
                 size_t n, double *scratch);
 
+/* Mean score of a sample's steps, 0 without any: the reward of mode `grpo`. */
+double reward_mean(const struct reward_sample *sample);
 /* Mode `grpo` (the paper's equations): the group's z-score of the mean step score, the same for all tokens of a sample;
  * deviation over G with divisor G - 1 as torch.std, plus 1e-4. */
 void reward_grpo(double *advantage_of_sample, const struct reward_sample *samples, size_t n);

@@ -174,21 +174,18 @@ static void pure_group(struct grpo *g, struct grpo_group *group, const struct re
  * it show the softmin, with weight 0. */
 static double step_return(const struct grpo_options *o, const struct reward_sample *sample, double *scratch)
 {
-    double sum = 0;
-    size_t k;
-
-    if (o->mode != GRPO_GRPO && !(o->mode == GRPO_PAD && o->pad.credit == CREDIT_SUM))
-        return reward_softmin(scratch, sample, o->pad.temperature);
-    for (k = 0; k < sample->n_steps; k++)
-        sum += sample->steps[k].score;
-    return o->mode == GRPO_GRPO && sample->n_steps ? sum / (double)sample->n_steps : sum;
+    if (o->mode == GRPO_GRPO)
+        return reward_mean(sample);
+    return o->mode == GRPO_PAD && reward_uses_steps(o->pad.credit)
+               ? reward_steps(scratch, &o->pad, sample)
+               : reward_softmin(scratch, sample, o->pad.temperature);
 }
 
 static double step_weight(const struct grpo_options *o)
 {
     if (o->mode != GRPO_PAD)
         return 1;
-    return o->pad.credit == CREDIT_SOFTMIN || o->pad.credit == CREDIT_SUM ? o->pad.lambda_p : 0;
+    return reward_uses_steps(o->pad.credit) ? o->pad.lambda_p : 0;
 }
 
 /* Advantages of one group by mode; whitening of mode pure follows over the whole batch. */

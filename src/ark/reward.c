@@ -116,13 +116,12 @@ void reward_whiten(double *const *advantages, const struct reward_sample *sample
 
 /* ---- Mode pad ---- */
 
-static int uses_steps(enum reward_credit credit)
+int reward_uses_steps(enum reward_credit credit)
 {
     return credit == CREDIT_SOFTMIN || credit == CREDIT_SUM;
 }
 
-/* Step rewards r [K] of a sample by the credit rule; returns their sum. */
-static double step_rewards(double *r, const struct reward_pad *options, const struct reward_sample *sample)
+double reward_steps(double *r, const struct reward_pad *options, const struct reward_sample *sample)
 {
     double sum = 0;
     size_t k;
@@ -162,17 +161,17 @@ void reward_pad(double *const *advantages, const struct reward_pad *options, con
         for (t = 0; t < samples[i].n_tokens; t++)
             advantages[i][t] = t >= from ? value : 0;
     }
-    for (i = 0; uses_steps(options->credit) && i < n; i++) {
+    for (i = 0; reward_uses_steps(options->credit) && i < n; i++) {
         const struct reward_sample *s = &samples[i];
         double others = 0, tokens = 0, baseline, tail = 0;
 
         for (j = 0; j < n; j++)
             if (j != i) {
-                others += step_rewards(r, options, &samples[j]);
+                others += reward_steps(r, options, &samples[j]);
                 tokens += (double)samples[j].n_tokens;
             }
         baseline = tokens > 0 ? others / tokens : 0;
-        step_rewards(r, options, s);
+        reward_steps(r, options, s);
         for (t = s->n_tokens, k = s->n_steps; t-- > 0;) {
             if (k > 0 && s->steps[k - 1].end == t)
                 tail += r[--k];
@@ -181,17 +180,23 @@ void reward_pad(double *const *advantages, const struct reward_pad *options, con
     }
 }
 
+double reward_mean(const struct reward_sample *sample)
+{
+    double sum = 0;
+    size_t k;
+
+    for (k = 0; k < sample->n_steps; k++)
+        sum += sample->steps[k].score;
+    return sample->n_steps ? sum / (double)sample->n_steps : 0;
+}
+
 void reward_grpo(double *advantage_of_sample, const struct reward_sample *samples, size_t n)
 {
     double mean = 0, square = 0, deviation;
-    size_t i, k;
+    size_t i;
 
     for (i = 0; i < n; i++) {
-        double sum = 0;
-
-        for (k = 0; k < samples[i].n_steps; k++)
-            sum += samples[i].steps[k].score;
-        advantage_of_sample[i] = samples[i].n_steps ? sum / (double)samples[i].n_steps : 0;
+        advantage_of_sample[i] = reward_mean(&samples[i]);
         mean += advantage_of_sample[i] / (double)n;
     }
     for (i = 0; i < n; i++)
