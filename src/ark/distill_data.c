@@ -24,10 +24,14 @@ struct split {
 
 #define RECORD_NUMBER 0xFFFFFFFFu /* the lower half of an entry of split.questions */
 
+/* The upper half of an entry: what is asked. */
+static uint64_t hash_of(const struct record *record)
+{
+    return rng_hash(json_string(record->json, "question", record->id)) & ~(uint64_t)RECORD_NUMBER;
+}
+
 static enum status note_question(struct split *s, const struct record *record, struct diag *diag)
 {
-    uint64_t hash = rng_hash(json_string(record->json, "question", record->id));
-
     if ((s->n & (s->n - 1)) == 0) { /* room for a power of two */
         uint64_t *grown = memory_grow(s->questions, (s->n ? 2 * s->n : 1) * sizeof *grown);
 
@@ -35,7 +39,7 @@ static enum status note_question(struct split *s, const struct record *record, s
             return distill_no_memory(diag);
         s->questions = grown;
     }
-    s->questions[s->n] = (hash & ~(uint64_t)RECORD_NUMBER) | (s->n & RECORD_NUMBER);
+    s->questions[s->n] = hash_of(record) | (s->n & RECORD_NUMBER);
     s->n++;
     return STATUS_OK;
 }
@@ -65,7 +69,7 @@ static enum status count_records(struct split *s, struct diag *diag)
 /* The number of the first record with this question. */
 static uint64_t first_of(const struct split *s, const struct record *record)
 {
-    uint64_t hash = rng_hash(json_string(record->json, "question", record->id)) & ~(uint64_t)RECORD_NUMBER;
+    uint64_t hash = hash_of(record);
     size_t low = 0, high = s->n;
 
     while (low < high) {
