@@ -66,7 +66,7 @@ struct grpo_options {
     size_t max_sequences;          /* that run at once in the engine */
     struct backward_options backward;
     struct train_options train;   /* total_steps is that of run */
-    struct train_run_options run; /* base_hash and judge_start are set */
+    struct train_run_options run; /* judge_start is set */
 };
 
 struct grpo_result {

@@ -28,7 +28,7 @@ struct train_hooks {
 struct train_run_options {
     const char *output; /* run folder with checkpoint/ in it */
     const char *config; /* "name = value" lines that must agree to resume */
-    uint64_t base_hash, data_hash;
+    uint64_t data_hash;
     uint64_t total_steps, save_every, eval_every; /* steps; every 0: only at the end */
     uint64_t patience;                            /* evaluations without improvement before stopping; 0: never */
     int resume;

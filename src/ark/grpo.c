@@ -302,7 +302,7 @@ static enum status open_run(struct grpo *g, struct model *model, const struct ex
     return status;
 }
 
-static enum status run(struct grpo *g, struct model *model, struct diag *diag)
+static enum status run(struct grpo *g, struct diag *diag)
 {
     const struct grpo_options *o = g->options;
     struct train_hooks hooks = {g, grpo_step, g->tasks->evaluate ? evaluate : NULL, COLUMNS, write_row, write_note};
@@ -310,7 +310,6 @@ static enum status run(struct grpo *g, struct model *model, struct diag *diag)
     struct train_run_result result;
     enum status status;
 
-    options.base_hash = model_hash(model);
     options.judge_start = 1;
     status = train_run(g->trainer, &options, &hooks, &result, diag);
     g->result->steps = g->trainer->step;
@@ -335,7 +334,7 @@ enum status grpo_run(struct model *model, struct adapter *policy, const struct e
     arena_init(&g.step_arena, "grpo step", 0);
     status = open_run(&g, model, exec, diag);
     if (!status)
-        status = run(&g, model, diag);
+        status = run(&g, diag);
     trainer_free(g.trainer);
     score_free(g.reference);
     step_scorer_free(g.scorer);

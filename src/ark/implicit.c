@@ -297,7 +297,6 @@ static enum status open_run(struct implicit *m, struct model *model, struct adap
     if (status)
         return status;
     m->run = o->run;
-    m->run.base_hash = model_hash(model);
     m->run.data_hash = m->data.hash ^ m->dev.hash * 3;
     m->run.total_steps = (dataset_total(&m->data, o->epochs) + o->batch - 1) / o->batch;
     train.total_steps = m->run.total_steps;

@@ -293,7 +293,6 @@ static enum status open_run(struct prm *p, struct model *model, const struct exe
     if (status)
         return status;
     p->run = o->run;
-    p->run.base_hash = model_hash(model);
     p->run.data_hash = p->data.hash ^ p->dev.hash * 3;
     p->run.total_steps = (dataset_total(&p->data, o->epochs) + o->batch - 1) / o->batch;
     train.total_steps = p->run.total_steps;

@@ -242,7 +242,6 @@ static enum status open_run(struct sft *s, struct model *model, struct adapter *
     if (status)
         return status;
     s->run = o->run;
-    s->run.base_hash = model_hash(model);
     s->run.data_hash = s->data.hash ^ s->dev.hash * 3;
     s->run.total_steps = (dataset_total(&s->data, o->epochs) + o->batch - 1) / o->batch;
     train.total_steps = s->run.total_steps;

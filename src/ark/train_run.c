@@ -15,6 +15,7 @@ struct run {
     char *state_path;
     float *best_params; /* NULL without evaluation */
     double best, value; /* best: NaN before the first evaluation; value: of the last one */
+    uint64_t base_hash; /* of the model before it is trained */
     uint64_t best_step, first_step, tokens_before, saved_step; /* first, before: when this run took up the work */
 };
 
@@ -25,7 +26,7 @@ static void fill_checkpoint(const struct run *run, struct checkpoint *c)
     memset(c, 0, sizeof *c);
     trainer_fill(run->trainer, c);
     c->config = run->options->config;
-    c->base_hash = run->options->base_hash;
+    c->base_hash = run->base_hash;
     c->data_hash = run->options->data_hash;
     c->best = run->best;
     c->best_step = run->best_step;
@@ -218,6 +219,7 @@ enum status train_run(struct trainer *trainer, const struct train_run_options *o
     enum status status, closed;
 
     arena_init(&run.arena, "run", 0);
+    run.base_hash = model_hash(trainer->model);
     trainer->watch = &watch;
     status = prepare(&run, diag);
     if (!status) {
